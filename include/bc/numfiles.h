@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * numfiles: hooks for fs/file_table.c
+ */
+#ifndef _BC_NUMFILES_H
+#define _BC_NUMFILES_H
+
+#include <linux/fs.h>
+#include <linux/jump_label.h>
+
+#ifdef CONFIG_BC_NUMFILES
+
+DECLARE_STATIC_KEY_FALSE(bc_numfiles_key);
+
+int __must_check __bc_file_charge(struct file *file);
+void __bc_file_uncharge(struct file *file);
+
+/**
+ * bc_file_charge() - charge a file to the group of the task that opens it
+ * @file: a new file, zeroed
+ *
+ * Context: Task context; may sleep.
+ * Return: 0, or -EMFILE if the group may open no more.
+ */
+static inline int __must_check bc_file_charge(struct file *file)
+{
+	if (static_branch_unlikely(&bc_numfiles_key))
+		return __bc_file_charge(file);
+	return 0;
+}
+
+/**
+ * bc_file_uncharge() - return what bc_file_charge() has taken
+ * @file: a file that is being freed
+ *
+ * Context: Any context but NMI.
+ */
+static inline void bc_file_uncharge(struct file *file)
+{
+	if (static_branch_unlikely(&bc_numfiles_key) && file->f_bc)
+		__bc_file_uncharge(file);
+}
+
+#else
+
+static inline int __must_check bc_file_charge(struct file *file)
+{
+	return 0;
+}
+
+static inline void bc_file_uncharge(struct file *file)
+{
+}
+
+#endif /* CONFIG_BC_NUMFILES */
+#endif /* _BC_NUMFILES_H */

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * res_counter: hierarchical counting with barriers and limits
+ *
+ * The engine under the beancounters. It knows no cgroup: whoever embeds a
+ * res_counter says through res_counter_ops what is to happen on a refusal.
+ * The model and its invariants are set out in kernel/bc/res_counter.c and in
+ * Documentation/bc/res_counter.rst.
+ */
+#ifndef _BC_RES_COUNTER_H
+#define _BC_RES_COUNTER_H
+
+#include <linux/atomic.h>
+#include <linux/bits.h>
+#include <linux/limits.h>
+#include <linux/spinlock.h>
+#include <linux/types.h>
+
+/* A bound that nothing reaches; also the largest amount there is. */
+#define RES_COUNTER_MAX		((u64)S64_MAX)
+
+/**
+ * enum bc_severity - how hard a charge insists
+ * @BC_BARRIER: refused where usage would pass the barrier or the limit
+ * @BC_LIMIT: refused where usage would pass the limit
+ * @BC_FORCE: never refused; it may overrun both, and later charges are
+ *	refused until usage has fallen below again
+ *
+ * The severities are those of the beancounter patches of 2006.
+ */
+enum bc_severity {
+	BC_BARRIER,
+	BC_LIMIT,
+	BC_FORCE,
+};
+
+struct res_counter;
+struct res_owner;
+
+/**
+ * struct res_refusal - why a charge found no room
+ * @counter: the counter without room; where several have none, the one
+ *	nearest to the counter charged. Where the machine itself has none, the
+ *	counter below the root.
+ * @n: units asked for
+ * @usage: what @counter (or the machine) held then
+ * @bound: the bound that was in the way
+ * @at: which bound: %BC_BARRIER or %BC_LIMIT
+ */
+struct res_refusal {
+	struct res_counter	*counter;
+	u64			n;
+	u64			usage;
+	u64			bound;
+	enum bc_severity	at;
+};
+
+struct res_root;
+
+/**
+ * struct res_counter_ops - what the user of the engine does when told
+ * @capacity: the machine's own amount of the resource, read at every charge.
+ *	Called under the tree's lock: it may do no more than read. NULL: no
+ *	bound.
+ * @barrier_hit: a %BC_LIMIT charge took the usage of @counter across its
+ *	barrier
+ * @limit_hit: a charge was refused. It may make room, sleeping only if
+ *	@may_block, and return true to have the charge tried once more.
+ * @refused: a charge was refused for good
+ * @forced: a %BC_FORCE charge passed a limit; described like a refusal
+ * @owner_freed: an owner below @root is no more
+ *
+ * All but @capacity are optional, and are called without the engine's locks
+ * and in the context of the charge or uncharge. A counter that they are
+ * handed stays allocated during the call.
+ */
+struct res_counter_ops {
+	u64 (*capacity)(struct res_root *root);
+	void (*barrier_hit)(struct res_counter *counter, u64 n);
+	bool (*limit_hit)(const struct res_refusal *refusal, bool may_block);
+	void (*refused)(const struct res_refusal *refusal);
+	void (*forced)(const struct res_refusal *refusal);
+	void (*owner_freed)(struct res_root *root);
+};
+
+/**
+ * struct res_root - the machine's account of one resource
+ * @usage: units that all counters below hold together
+ * @ops: see &struct res_counter_ops
+ *
+ * All trees of a resource meet here, in one atomic word.
+ */
+struct res_root {
+	atomic64_t			usage;
+	const struct res_counter_ops	*ops;
+};
+
+#define RES_ROOT_INIT(_ops)	{ .ops = (_ops) }
+
+/**
+ * struct res_counter - the account of one group for one resource
+ * @parent: the counter above; NULL directly below the root
+ * @top: the uppermost counter of the tree, whose @lock guards the whole tree
+ * @root: the machine's account
+ * @owner: what units charged here point to
+ * @lock: guards everything that follows, in every counter of the tree
+ *	(used in @top alone)
+ * @removed: nothing is charged here any more; see res_counter_remove()
+ * @usage: @held + @inherited + the usage of the children
+ * @held: units charged to this very counter
+ * @inherited: units that removed descendants have left behind
+ * @barrier: the first bound; what is in force is min(@barrier, @limit)
+ * @limit: the second bound
+ * @max_usage: the highest usage since it was last reset
+ * @recent_max: the highest usage since res_counter_restart_max()
+ * @min_usage: the lowest usage since it was last reset
+ * @charged: units ever charged through this counter, since reset
+ * @uncharged: units ever uncharged through this counter, since reset
+ * @crossed: a barrier_hit() is due
+ * @failcnt: charges that this counter refused, since reset
+ */
+struct res_counter {
+	struct res_counter	*parent;
+	struct res_counter	*top;
+	struct res_root		*root;
+	struct res_owner	*owner;
+	raw_spinlock_t		lock;
+	bool			removed;
+	u64			usage;
+	u64			held;
+	u64			inherited;
+	u64			barrier;
+	u64			limit;
+	u64			max_usage;
+	u64			recent_max;
+	u64			min_usage;
+	u64			charged;
+	u64			uncharged;
+	unsigned int		crossed;
+	atomic64_t		failcnt;
+};
+
+/**
+ * struct res_snapshot - all fields of a counter at one instant
+ * @usage: units held, descendants included
+ * @held: of those, units charged to this very counter
+ * @inherited: of those, units that removed descendants have left behind
+ * @barrier: as set; the effective one is min(@barrier, @limit)
+ * @limit: as set
+ * @max_usage: highest usage since reset
+ * @recent_max: highest usage since res_counter_restart_max()
+ * @min_usage: lowest usage since reset
+ * @charged: units charged since reset, descendants included
+ * @uncharged: units uncharged since reset, descendants included
+ * @failcnt: charges refused here since reset
+ */
+struct res_snapshot {
+	u64	usage;
+	u64	held;
+	u64	inherited;
+	u64	barrier;
+	u64	limit;
+	u64	max_usage;
+	u64	recent_max;
+	u64	min_usage;
+	u64	charged;
+	u64	uncharged;
+	u64	failcnt;
+};
+
+/* What res_counter_reset() can set back. */
+#define RES_RESET_MAX		BIT(0)
+#define RES_RESET_MIN		BIT(1)
+#define RES_RESET_TOTALS	BIT(2)
+#define RES_RESET_FAILCNT	BIT(3)
+
+int __must_check res_counter_init(struct res_counter *counter,
+				  struct res_counter *parent,
+				  struct res_root *root);
+u64 res_counter_remove(struct res_counter *counter);
+
+struct res_owner * __must_check
+res_counter_try_charge(struct res_counter *counter, u64 n);
+struct res_owner * __must_check
+res_counter_charge(struct res_counter *counter, u64 n,
+		   enum bc_severity severity, bool may_block);
+void res_counter_uncharge(struct res_owner *owner, u64 n);
+
+int __must_check res_counter_set_limit(struct res_counter *counter, u64 limit,
+				       bool not_below_usage);
+int __must_check res_counter_set_barrier(struct res_counter *counter,
+					 u64 barrier);
+void res_counter_read(struct res_counter *counter, struct res_snapshot *snap);
+void res_counter_reset(struct res_counter *counter, unsigned int what);
+u64 res_counter_restart_max(struct res_counter *counter, u64 *usage);
+
+#endif /* _BC_RES_COUNTER_H */

@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Beancounters: the core
+ *
+ * Ties the engine (res_counter.c) to cgroups: which task is charged, how long
+ * things live, and how users are told. Everything here is the same for every
+ * resource; a controller says in a descriptor, struct bc_resource, what differs.
+ *
+ * Lifetime
+ *
+ * A group's counter is embedded in its css. An object holds no reference to the
+ * css but points to the engine's owner, so that a group's removal waits for no
+ * object: bc_css_offline() leaves what is still charged to the parent, and the
+ * css is freed as soon as cgroup core lets go of it. Cgroup core does that a
+ * grace period after going offline at the earliest, and frees a parent after its
+ * children, which is all that the engine asks for.
+ *
+ * Static keys
+ *
+ * A resource's key counts the owners below the root. While there are none every
+ * object was allocated uncharged, so that hooks have nothing to do on either
+ * side. The key is turned on before the first group can have a task; it is
+ * turned off from a work item, since the last uncharge may come from anywhere.
+ *
+ * Telling
+ *
+ * A charge can be refused in any context, and by many CPUs at a time. It counts
+ * the event and puts the group on a list, without a lock; a work item writes the
+ * log and wakes up who polls. Events that come until then share one wake-up.
+ */
+
+#define pr_fmt(fmt) "bc: " fmt
+
+#include <linux/capability.h>
+#include <linux/err.h>
+#include <linux/irq_work.h>
+#include <linux/mutex.h>
+#include <linux/ratelimit.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+#include <linux/workqueue.h>
+
+#include "internal.h"
+
+#define CREATE_TRACE_POINTS
+#include "trace.h"
+
+/* Bits of beancounter::flags */
+enum {
+	BC_FLAG_DEFERRED,	/* on the list of groups with something to tell */
+	BC_FLAG_REFUSED,	/* the first refusal was seen */
+	BC_FLAG_LOG,		/* ... and its first_* fields are to be logged */
+};
+
+/* Complete when the first work item can run; only read after that. */
+static LIST_HEAD(bc_resources);
+
+static LLIST_HEAD(bc_deferred);
+
+static struct beancounter *counter_bc(struct res_counter *counter)
+{
+	return container_of(counter, struct beancounter, counter);
+}
+
+static struct bc_resource *root_resource(struct res_root *root)
+{
+	return container_of(root, struct bc_resource, root);
+}
+
+/* Logs the first refusal of @bc, unless the machine has logged enough already. */
+static void bc_log_refusal(struct beancounter *bc)
+{
+	static DEFINE_RATELIMIT_STATE(bc_ratelimit, 5 * HZ, 10);
+	char *path;
+
+	if (!__ratelimit(&bc_ratelimit))
+		goto later;
+	path = kmalloc(PATH_MAX, GFP_KERNEL);
+	if (!path)
+		goto later;
+
+	cgroup_path(bc->css.cgroup, path, PATH_MAX);
+	pr_info("%s: group %*pE refused at %s %llu (task %*pE[%d])\n",
+		bc->res->ss->name, (int)strlen(path), path,
+		bc->first_at == BC_BARRIER ? "barrier" : "limit",
+		bc->first_bound, (int)strlen(bc->first_comm), bc->first_comm,
+		bc->first_pid);
+	kfree(path);
+	return;
+later:
+	clear_bit(BC_FLAG_REFUSED, &bc->flags);
+}
+
+static void bc_tell(struct beancounter *bc)
+{
+	struct beancounter *p;
+
+	if (test_and_clear_bit(BC_FLAG_LOG, &bc->flags))
+		bc_log_refusal(bc);
+	cgroup_file_notify(&bc->events_local_file);
+	for (p = bc; p; p = bc_parent(p))
+		cgroup_file_notify(&p->events_file);
+}
+
+static void bc_deferred_work(struct work_struct *work)
+{
+	struct beancounter *bc, *next;
+	struct bc_resource *res;
+
+	llist_for_each_entry_safe(bc, next, llist_del_all(&bc_deferred),
+				  deferred) {
+		/* An event that comes after this puts the group on the list anew. */
+		clear_bit(BC_FLAG_DEFERRED, &bc->flags);
+		smp_mb__after_atomic();
+		bc_tell(bc);
+		css_put(&bc->css);
+	}
+
+	list_for_each_entry(res, &bc_resources, node) {
+		int freed = atomic_xchg(&res->freed, 0);
+
+		while (freed--)
+			static_branch_dec(res->key);
+	}
+}
+static DECLARE_WORK(bc_work, bc_deferred_work);
+
+/* Queueing a work item takes a lock, which irq_work lets us do later. */
+static void bc_kick(struct irq_work *unused)
+{
+	schedule_work(&bc_work);
+}
+static DEFINE_IRQ_WORK(bc_irq_work, bc_kick);
+
+static void bc_event(struct beancounter *bc, enum bc_event event)
+{
+	struct beancounter *p;
+
+	atomic64_inc(&bc->events_local[event]);
+	for (p = bc; p; p = bc_parent(p))
+		atomic64_inc(&p->events[event]);
+
+	if (test_and_set_bit(BC_FLAG_DEFERRED, &bc->flags))
+		return;
+	/* Somebody has a reference to @bc, or to a group below. */
+	css_get(&bc->css);
+	llist_add(&bc->deferred, &bc_deferred);
+	irq_work_queue(&bc_irq_work);
+}
+
+static void bc_refused(const struct res_refusal *refusal)
+{
+	struct beancounter *bc = counter_bc(refusal->counter);
+
+	trace_bc_charge_refused(bc, refusal);
+
+	if (!test_bit(BC_FLAG_REFUSED, &bc->flags) &&
+	    !test_and_set_bit(BC_FLAG_REFUSED, &bc->flags)) {
+		bc->first_bound = refusal->bound;
+		bc->first_at = refusal->at;
+		bc->first_pid = task_pid_nr(current);
+		strscpy(bc->first_comm, current->comm);
+		smp_mb__before_atomic();
+		set_bit(BC_FLAG_LOG, &bc->flags);
+	}
+	bc_event(bc, refusal->at == BC_BARRIER ? BC_EVENT_BARRIER :
+						 BC_EVENT_MAX);
+}
+
+static void bc_forced(const struct res_refusal *refusal)
+{
+	bc_event(counter_bc(refusal->counter), BC_EVENT_FORCED);
+}
+
+static void bc_barrier_hit(struct res_counter *counter, u64 n)
+{
+	struct beancounter *bc = counter_bc(counter);
+
+	trace_bc_barrier_hit(bc, n);
+	if (bc->res->barrier_hit)
+		bc->res->barrier_hit(bc, n);
+}
+
+static bool bc_limit_hit(const struct res_refusal *refusal, bool may_block)
+{
+	struct beancounter *bc = counter_bc(refusal->counter);
+
+	return bc->res->limit_hit && bc->res->limit_hit(bc, refusal, may_block);
+}
+
+static u64 bc_capacity(struct res_root *root)
+{
+	struct bc_resource *res = root_resource(root);
+
+	return res->capacity ? res->capacity() : RES_COUNTER_MAX;
+}
+
+static void bc_owner_freed(struct res_root *root)
+{
+	if (atomic_inc_return(&root_resource(root)->freed) == 1)
+		irq_work_queue(&bc_irq_work);
+}
+
+static const struct res_counter_ops bc_counter_ops = {
+	.capacity	= bc_capacity,
+	.barrier_hit	= bc_barrier_hit,
+	.limit_hit	= bc_limit_hit,
+	.refused	= bc_refused,
+	.forced		= bc_forced,
+	.owner_freed	= bc_owner_freed,
+};
+
+/* @bc has no room below its barrier, or not for this task. */
+static struct res_owner *bc_charge_slow(struct beancounter *bc, u64 n,
+					enum bc_severity severity,
+					bool may_block)
+{
+	/* Asking leaves traces in the audit log: not before it matters. */
+	if (severity == BC_BARRIER && capable(CAP_SYS_ADMIN))
+		severity = BC_LIMIT;
+	return res_counter_charge(&bc->counter, n, severity, may_block);
+}
+
+/**
+ * bc_charge() - charge the current task's group
+ * @res: the resource
+ * @n: units, at least 1
+ * @severity: %BC_BARRIER, which counts as %BC_LIMIT for a task that has
+ *	CAP_SYS_ADMIN in the initial namespace, or a higher one
+ * @may_block: callbacks may sleep
+ *
+ * Nobody is charged for what an interrupt or a kernel thread does, nor for a
+ * task in the root group.
+ *
+ * A task that is exiting may be in a group that was removed; then the nearest
+ * ancestor is charged.
+ *
+ * Context: Any context but NMI; task context, no spinlock held, with
+ * @may_block.
+ * Return: What to keep with the object, for bc_uncharge().
+ * * %NULL - Nobody was charged; nothing is to be uncharged.
+ * * -EDQUOT - Refused; nothing has changed but counts of refusals.
+ */
+struct res_owner *bc_charge(struct bc_resource *res, u64 n,
+			    enum bc_severity severity, bool may_block)
+{
+	struct cgroup_subsys_state *css;
+	struct res_owner *owner = NULL;
+
+	if (!in_task() || (current->flags & PF_KTHREAD))
+		return NULL;
+
+	rcu_read_lock();
+	do {
+		css = task_css(current, res->ss->id);
+		if (!css->parent)
+			goto out;
+		owner = res_counter_try_charge(&css_bc(css)->counter, n);
+		if (likely(!IS_ERR(owner)))
+			goto out;
+		/* Fails if we are being moved, and the group we left is gone. */
+	} while (!css_tryget(css));
+	rcu_read_unlock();
+
+	owner = bc_charge_slow(css_bc(css), n, severity, may_block);
+	css_put(css);
+	return owner;
+out:
+	rcu_read_unlock();
+	return owner;
+}
+
+/**
+ * bc_uncharge() - return units
+ * @owner: what bc_charge() has returned; %NULL does nothing
+ * @n: units
+ *
+ * Context: Any context but NMI.
+ */
+void bc_uncharge(struct res_owner *owner, u64 n)
+{
+	if (owner)
+		res_counter_uncharge(owner, n);
+}
+
+/* What follows is for BC_SUBSYS(). */
+
+struct cgroup_subsys_state *bc_css_alloc(struct bc_resource *res,
+					 struct cgroup_subsys_state *parent)
+{
+	struct res_counter *above = NULL;
+	struct beancounter *bc;
+	int err;
+
+	bc = kzalloc(sizeof(*bc), GFP_KERNEL);
+	if (!bc)
+		return ERR_PTR(-ENOMEM);
+	bc->res = res;
+	INIT_LIST_HEAD(&bc->peaks);
+	if (!parent) {
+		res->root.ops = &bc_counter_ops;
+		return &bc->css;
+	}
+
+	if (parent->parent)
+		above = &css_bc(parent)->counter;
+	err = res_counter_init(&bc->counter, above, &res->root);
+	if (err)
+		goto free;
+	static_branch_inc(res->key);
+	if (res->init) {
+		err = res->init(bc);
+		if (err)
+			goto remove;
+	}
+	return &bc->css;
+
+remove:
+	res_counter_remove(&bc->counter);
+free:
+	kfree(bc);
+	return ERR_PTR(err);
+}
+
+void bc_css_offline(struct cgroup_subsys_state *css)
+{
+	struct beancounter *bc = css_bc(css);
+	u64 left = res_counter_remove(&bc->counter);
+
+	trace_bc_reparent(bc, left);
+}
+
+void bc_css_free(struct cgroup_subsys_state *css)
+{
+	struct beancounter *bc = css_bc(css);
+
+	/* Not yet done if the group never came online. */
+	res_counter_remove(&bc->counter);
+	if (bc->res->fini)
+		bc->res->fini(bc);
+	kfree(bc);
+}
+
+void __init bc_register(struct bc_resource *res)
+{
+	list_add_tail(&res->node, &bc_resources);
+	if (bc_add_files(res))
+		panic("bc: no memory for the files of %s\n", res->ss->name);
+}

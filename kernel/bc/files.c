@@ -1,0 +1,410 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Beancounters: the files in a cgroup's directory
+ *
+ * One account, two conventions: v1 has the names and the rules that its users
+ * know, v2 those of cgroup v2. The two tables at the end are the whole interface;
+ * Documentation/bc/overview.rst describes it.
+ */
+
+#include <linux/cgroup.h>
+#include <linux/ctype.h>
+#include <linux/kernel.h>
+#include <linux/overflow.h>
+#include <linux/seq_file.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+
+#include "internal.h"
+
+/* cftype::private: what the file shows, and in which convention. */
+enum {
+	BC_FILE_USAGE,
+	BC_FILE_MAX_USAGE,
+	BC_FILE_MIN_USAGE,
+	BC_FILE_LIMIT,
+	BC_FILE_BARRIER,
+	BC_FILE_FAILCNT,
+	BC_FILE_WHAT	= 0xff,
+	BC_FILE_V1	= BIT(8),	/* unlimited is a number, limits veto */
+	BC_FILE_AMOUNT	= BIT(9),	/* v1 says "_in_bytes" where these are bytes */
+};
+
+/* cgroup_of_peak::value of who has not written yet. */
+#define BC_PEAK_UNSET	ULONG_MAX
+
+/* Guards beancounter::peaks and what is in them. */
+static DEFINE_SPINLOCK(bc_peaks_lock);
+
+/**
+ * bc_parse_amount() - read an amount as users write it
+ * @buf: what was written, with a NUL behind it
+ * @len: how much that was
+ * @how: BC_PARSE_* bits
+ * @val: where to; unchanged on error
+ *
+ * Accepts decimal digits, with one of the suffixes K, M and G for bytes, and
+ * "max", all of it with blanks around.
+ *
+ * Return: 0, or -EINVAL for everything else.
+ */
+int bc_parse_amount(const char *buf, size_t len, unsigned int how, u64 *val)
+{
+	const char *end = buf + len;
+	unsigned int shift = 0;
+	u64 amount = 0;
+
+	while (buf < end && isspace(*buf))
+		buf++;
+	while (buf < end && isspace(end[-1]))
+		end--;
+	len = end - buf;
+
+	if ((len == 3 && !memcmp(buf, "max", 3)) ||
+	    ((how & BC_PARSE_MINUS_ONE) && len == 2 && !memcmp(buf, "-1", 2))) {
+		*val = RES_COUNTER_MAX;
+		return 0;
+	}
+
+	if (buf == end || !isdigit(*buf))
+		return -EINVAL;
+	for (; buf < end && isdigit(*buf); buf++)
+		if (check_mul_overflow(amount, 10, &amount) ||
+		    check_add_overflow(amount, *buf - '0', &amount))
+			return -EINVAL;
+
+	if (buf < end && (how & BC_PARSE_BYTES)) {
+		switch (tolower(*buf++)) {
+		case 'g':
+			shift += 10;
+			fallthrough;
+		case 'm':
+			shift += 10;
+			fallthrough;
+		case 'k':
+			shift += 10;
+			break;
+		default:
+			return -EINVAL;
+		}
+	}
+	if (buf < end || amount > RES_COUNTER_MAX >> shift)
+		return -EINVAL;
+	*val = amount << shift;
+	return 0;
+}
+
+static void bc_show_number(struct seq_file *sf, u64 val)
+{
+	if (val == RES_COUNTER_MAX && !(seq_cft(sf)->private & BC_FILE_V1))
+		seq_puts(sf, "max\n");
+	else
+		seq_printf(sf, "%llu\n", val);
+}
+
+static int bc_number_show(struct seq_file *sf, void *v)
+{
+	struct res_snapshot snap;
+	u64 val = 0;
+
+	res_counter_read(&css_bc(seq_css(sf))->counter, &snap);
+	switch (seq_cft(sf)->private & BC_FILE_WHAT) {
+	case BC_FILE_USAGE:
+		val = snap.usage;
+		break;
+	case BC_FILE_MAX_USAGE:
+		val = snap.max_usage;
+		break;
+	case BC_FILE_MIN_USAGE:
+		val = snap.min_usage;
+		break;
+	case BC_FILE_LIMIT:
+		val = snap.limit;
+		break;
+	case BC_FILE_BARRIER:
+		val = snap.barrier;
+		break;
+	case BC_FILE_FAILCNT:
+		val = snap.failcnt;
+		break;
+	}
+	bc_show_number(sf, val);
+	return 0;
+}
+
+static ssize_t bc_bound_write(struct kernfs_open_file *of, char *buf,
+			      size_t nbytes, loff_t off)
+{
+	const unsigned long file = of_cft(of)->private;
+	struct beancounter *bc = css_bc(of_css(of));
+	const bool limit = (file & BC_FILE_WHAT) == BC_FILE_LIMIT;
+	unsigned int how = 0;
+	u64 val;
+	int err;
+
+	if (file & BC_FILE_V1)
+		how |= BC_PARSE_MINUS_ONE;
+	if (bc->res->bytes)
+		how |= BC_PARSE_BYTES;
+	err = bc_parse_amount(buf, nbytes, how, &val);
+	if (err)
+		return err;
+
+	if (bc->res->change) {
+		err = bc->res->change(bc, limit ? BC_LIMIT : BC_BARRIER, val);
+		if (err)
+			return err;
+	}
+	if (limit)
+		err = res_counter_set_limit(&bc->counter, val, file & BC_FILE_V1);
+	else
+		err = res_counter_set_barrier(&bc->counter, val);
+	return err ?: nbytes;
+}
+
+/* v1: anything written sets the value back, for everybody. */
+static ssize_t bc_reset_write(struct kernfs_open_file *of, char *buf,
+			      size_t nbytes, loff_t off)
+{
+	unsigned int what = 0;
+
+	switch (of_cft(of)->private & BC_FILE_WHAT) {
+	case BC_FILE_MAX_USAGE:
+		what = RES_RESET_MAX;
+		break;
+	case BC_FILE_MIN_USAGE:
+		what = RES_RESET_MIN;
+		break;
+	case BC_FILE_FAILCNT:
+		what = RES_RESET_FAILCNT;
+		break;
+	}
+	res_counter_reset(&css_bc(of_css(of))->counter, what);
+	return nbytes;
+}
+
+/*
+ * v2's peak: a write starts a new period for whoever has the file open there,
+ * and for nobody else. The counter has one maximum since anybody's last write;
+ * before that is restarted, each of the others takes note of it.
+ */
+static int bc_peak_open(struct kernfs_open_file *of)
+{
+	of_peak(of)->value = BC_PEAK_UNSET;
+	return 0;
+}
+
+static void bc_peak_release(struct kernfs_open_file *of)
+{
+	struct cgroup_of_peak *peak = of_peak(of);
+
+	if (peak->value == BC_PEAK_UNSET)
+		return;
+	spin_lock(&bc_peaks_lock);
+	list_del(&peak->list);
+	spin_unlock(&bc_peaks_lock);
+}
+
+static int bc_peak_show(struct seq_file *sf, void *v)
+{
+	struct cgroup_of_peak *peak = of_peak(sf->private);
+	struct res_snapshot snap;
+	u64 max;
+
+	spin_lock(&bc_peaks_lock);
+	res_counter_read(&css_bc(seq_css(sf))->counter, &snap);
+	if (peak->value == BC_PEAK_UNSET)
+		max = snap.max_usage;
+	else
+		max = max_t(u64, peak->value, snap.recent_max);
+	spin_unlock(&bc_peaks_lock);
+
+	bc_show_number(sf, max);
+	return 0;
+}
+
+static ssize_t bc_peak_write(struct kernfs_open_file *of, char *buf,
+			     size_t nbytes, loff_t off)
+{
+	struct cgroup_of_peak *peak = of_peak(of), *other;
+	struct beancounter *bc = css_bc(of_css(of));
+	u64 max, usage;
+
+	spin_lock(&bc_peaks_lock);
+	max = res_counter_restart_max(&bc->counter, &usage);
+	list_for_each_entry(other, &bc->peaks, list)
+		other->value = max_t(u64, other->value, max);
+	if (peak->value == BC_PEAK_UNSET)
+		list_add(&peak->list, &bc->peaks);
+	peak->value = usage;
+	spin_unlock(&bc_peaks_lock);
+	return nbytes;
+}
+
+static int bc_stat_show(struct seq_file *sf, void *v)
+{
+	struct res_snapshot snap;
+
+	res_counter_read(&css_bc(seq_css(sf))->counter, &snap);
+	seq_printf(sf, "min_usage %llu\n", snap.min_usage);
+	seq_printf(sf, "charged %llu\n", snap.charged);
+	seq_printf(sf, "uncharged %llu\n", snap.uncharged);
+	return 0;
+}
+
+static ssize_t bc_stat_write(struct kernfs_open_file *of, char *buf,
+			     size_t nbytes, loff_t off)
+{
+	unsigned int what = RES_RESET_TOTALS;
+
+	/* v1 has a file for min_usage, and what it resets. */
+	if (!(of_cft(of)->private & BC_FILE_V1))
+		what |= RES_RESET_MIN;
+	res_counter_reset(&css_bc(of_css(of))->counter, what);
+	return nbytes;
+}
+
+static void bc_show_events(struct seq_file *sf, const atomic64_t *events)
+{
+	seq_printf(sf, "barrier %lld\n", atomic64_read(&events[BC_EVENT_BARRIER]));
+	seq_printf(sf, "max %lld\n", atomic64_read(&events[BC_EVENT_MAX]));
+	seq_printf(sf, "forced %lld\n", atomic64_read(&events[BC_EVENT_FORCED]));
+}
+
+static int bc_events_show(struct seq_file *sf, void *v)
+{
+	bc_show_events(sf, css_bc(seq_css(sf))->events);
+	return 0;
+}
+
+static int bc_events_local_show(struct seq_file *sf, void *v)
+{
+	bc_show_events(sf, css_bc(seq_css(sf))->events_local);
+	return 0;
+}
+
+#define BC_FILE_EVENTS						\
+	{							\
+		.name = "events",				\
+		.flags = CFTYPE_NOT_ON_ROOT,			\
+		.file_offset = offsetof(struct beancounter,	\
+					events_file),		\
+		.seq_show = bc_events_show,			\
+	},							\
+	{							\
+		.name = "events.local",				\
+		.flags = CFTYPE_NOT_ON_ROOT,			\
+		.file_offset = offsetof(struct beancounter,	\
+					events_local_file),	\
+		.seq_show = bc_events_local_show,		\
+	}
+
+static const struct cftype bc_v1_files[] = {
+	{
+		.name = "usage",
+		.flags = CFTYPE_NOT_ON_ROOT,
+		.private = BC_FILE_USAGE | BC_FILE_V1 | BC_FILE_AMOUNT,
+		.seq_show = bc_number_show,
+	},
+	{
+		.name = "max_usage",
+		.flags = CFTYPE_NOT_ON_ROOT,
+		.private = BC_FILE_MAX_USAGE | BC_FILE_V1 | BC_FILE_AMOUNT,
+		.seq_show = bc_number_show,
+		.write = bc_reset_write,
+	},
+	{
+		.name = "min_usage",
+		.flags = CFTYPE_NOT_ON_ROOT,
+		.private = BC_FILE_MIN_USAGE | BC_FILE_V1 | BC_FILE_AMOUNT,
+		.seq_show = bc_number_show,
+		.write = bc_reset_write,
+	},
+	{
+		.name = "limit",
+		.flags = CFTYPE_NOT_ON_ROOT,
+		.private = BC_FILE_LIMIT | BC_FILE_V1 | BC_FILE_AMOUNT,
+		.seq_show = bc_number_show,
+		.write = bc_bound_write,
+	},
+	{
+		.name = "barrier",
+		.flags = CFTYPE_NOT_ON_ROOT,
+		.private = BC_FILE_BARRIER | BC_FILE_V1 | BC_FILE_AMOUNT,
+		.seq_show = bc_number_show,
+		.write = bc_bound_write,
+	},
+	{
+		.name = "failcnt",
+		.flags = CFTYPE_NOT_ON_ROOT,
+		.private = BC_FILE_FAILCNT | BC_FILE_V1,
+		.seq_show = bc_number_show,
+		.write = bc_reset_write,
+	},
+	{
+		.name = "stat",
+		.flags = CFTYPE_NOT_ON_ROOT,
+		.private = BC_FILE_V1,
+		.seq_show = bc_stat_show,
+		.write = bc_stat_write,
+	},
+	BC_FILE_EVENTS,
+	{ }
+};
+
+static const struct cftype bc_v2_files[] = {
+	{
+		.name = "current",
+		.flags = CFTYPE_NOT_ON_ROOT,
+		.private = BC_FILE_USAGE,
+		.seq_show = bc_number_show,
+	},
+	{
+		.name = "peak",
+		.flags = CFTYPE_NOT_ON_ROOT,
+		.open = bc_peak_open,
+		.release = bc_peak_release,
+		.seq_show = bc_peak_show,
+		.write = bc_peak_write,
+	},
+	{
+		.name = "max",
+		.flags = CFTYPE_NOT_ON_ROOT,
+		.private = BC_FILE_LIMIT,
+		.seq_show = bc_number_show,
+		.write = bc_bound_write,
+	},
+	{
+		.name = "barrier",
+		.flags = CFTYPE_NOT_ON_ROOT,
+		.private = BC_FILE_BARRIER,
+		.seq_show = bc_number_show,
+		.write = bc_bound_write,
+	},
+	{
+		.name = "stat",
+		.flags = CFTYPE_NOT_ON_ROOT,
+		.seq_show = bc_stat_show,
+		.write = bc_stat_write,
+	},
+	BC_FILE_EVENTS,
+	{ }
+};
+
+/* Cgroup core keeps its own notes in a cftype: each subsystem needs a copy. */
+int __init bc_add_files(struct bc_resource *res)
+{
+	struct cftype *v1 = kmemdup(bc_v1_files, sizeof(bc_v1_files), GFP_KERNEL);
+	struct cftype *v2 = kmemdup(bc_v2_files, sizeof(bc_v2_files), GFP_KERNEL);
+	struct cftype *cft;
+	int err;
+
+	if (!v1 || !v2)
+		return -ENOMEM;
+	for (cft = v1; *cft->name; cft++)
+		if (res->bytes && (cft->private & BC_FILE_AMOUNT))
+			strlcat(cft->name, "_in_bytes", sizeof(cft->name));
+
+	err = cgroup_add_legacy_cftypes(res->ss, v1);
+	return err ?: cgroup_add_dfl_cftypes(res->ss, v2);
+}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * numfiles: how many files a group may have open
+ *
+ * The unit is the struct file, as in the beancounter patches of 2006: whatever
+ * counts in the system-wide nr_files (open, pipe, socket, accept, epoll, memfd
+ * and so on) counts here, once, however many descriptors refer to it. It is
+ * charged to the group of the task that opened it, stays there when the
+ * descriptor travels to another group or the task does, and is returned by the
+ * last fput().
+ *
+ * RLIMIT_NOFILE bounds descriptors per process, and a group can have as many
+ * processes as it can fork; nr_files is bounded for the machine. This is the
+ * bound between the two, and a refusal looks like the former: EMFILE.
+ */
+
+#include <linux/err.h>
+#include <linux/fs.h>
+
+#include <bc/beancounter.h>
+#include <bc/numfiles.h>
+
+DEFINE_STATIC_KEY_FALSE(bc_numfiles_key);
+
+static u64 numfiles_capacity(void)
+{
+	return get_max_files();
+}
+
+static struct bc_resource numfiles_resource = {
+	.ss		= &numfiles_cgrp_subsys,
+	.key		= &bc_numfiles_key,
+	.capacity	= numfiles_capacity,
+};
+
+BC_SUBSYS(numfiles, numfiles_resource);
+
+int __bc_file_charge(struct file *file)
+{
+	struct res_owner *owner = bc_charge(&numfiles_resource, 1, BC_BARRIER,
+					    true);
+
+	if (IS_ERR(owner))
+		return -EMFILE;
+	file->f_bc = owner;
+	return 0;
+}
+
+void __bc_file_uncharge(struct file *file)
+{
+	bc_uncharge(file->f_bc, 1);
+}

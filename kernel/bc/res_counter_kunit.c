@@ -1,0 +1,848 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * KUnit tests of the charge engine
+ *
+ * First what each operation promises, then random operations on random trees,
+ * compared step by step with a model so plain that it can be checked by reading.
+ */
+
+#include <kunit/test.h>
+#include <linux/err.h>
+#include <linux/prandom.h>
+#include <linux/slab.h>
+
+#include <bc/res_counter.h>
+
+/* What the engine has told, and what it is to be answered. */
+struct told {
+	struct res_root		root;
+	u64			capacity;
+	unsigned int		barrier_hits;
+	struct res_counter	*barrier_hit_at;
+	unsigned int		limit_hits;
+	unsigned int		refusals;
+	unsigned int		forced;
+	struct res_refusal	last;
+	unsigned int		freed;
+
+	/* limit_hit(): asks for another try this often, ... */
+	unsigned int		retries;
+	/* ... and returns one unit of this each time */
+	struct res_owner	*victim;
+};
+
+static struct told *root_told(struct res_root *root)
+{
+	return container_of(root, struct told, root);
+}
+
+static u64 told_capacity(struct res_root *root)
+{
+	return root_told(root)->capacity;
+}
+
+static void told_barrier_hit(struct res_counter *counter, u64 n)
+{
+	root_told(counter->root)->barrier_hits++;
+	root_told(counter->root)->barrier_hit_at = counter;
+}
+
+static bool told_limit_hit(const struct res_refusal *refusal, bool may_block)
+{
+	struct told *told = root_told(refusal->counter->root);
+
+	told->limit_hits++;
+	told->last = *refusal;
+	if (!told->retries)
+		return false;
+	told->retries--;
+	if (told->victim)
+		res_counter_uncharge(told->victim, 1);
+	return true;
+}
+
+static void told_refused(const struct res_refusal *refusal)
+{
+	struct told *told = root_told(refusal->counter->root);
+
+	told->refusals++;
+	told->last = *refusal;
+}
+
+static void told_forced(const struct res_refusal *refusal)
+{
+	struct told *told = root_told(refusal->counter->root);
+
+	told->forced++;
+	told->last = *refusal;
+}
+
+static void told_owner_freed(struct res_root *root)
+{
+	root_told(root)->freed++;
+}
+
+static const struct res_counter_ops told_ops = {
+	.capacity	= told_capacity,
+	.barrier_hit	= told_barrier_hit,
+	.limit_hit	= told_limit_hit,
+	.refused	= told_refused,
+	.forced		= told_forced,
+	.owner_freed	= told_owner_freed,
+};
+
+static struct told *new_root(struct kunit *test)
+{
+	struct told *told = kunit_kzalloc(test, sizeof(*told), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, told);
+	told->root.ops = &told_ops;
+	told->capacity = RES_COUNTER_MAX;
+	return told;
+}
+
+/* KUnit frees the memory after the test, in which nobody else takes part. */
+static struct res_counter *new_counter(struct kunit *test, struct told *told,
+				       struct res_counter *parent)
+{
+	struct res_counter *counter;
+
+	counter = kunit_kzalloc(test, sizeof(*counter), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, counter);
+	KUNIT_ASSERT_EQ(test, res_counter_init(counter, parent, &told->root), 0);
+	return counter;
+}
+
+static struct res_snapshot snapshot(struct res_counter *counter)
+{
+	struct res_snapshot snap;
+
+	res_counter_read(counter, &snap);
+	return snap;
+}
+
+static u64 root_usage(struct told *told)
+{
+	return atomic64_read(&told->root.usage);
+}
+
+static struct res_owner *must_charge(struct kunit *test,
+				     struct res_counter *counter, u64 n)
+{
+	struct res_owner *owner = res_counter_charge(counter, n, BC_BARRIER,
+						     true);
+
+	KUNIT_ASSERT_FALSE(test, IS_ERR_OR_NULL(owner));
+	return owner;
+}
+
+static void must_refuse(struct kunit *test, struct res_counter *counter, u64 n,
+			enum bc_severity severity)
+{
+	KUNIT_EXPECT_EQ(test, PTR_ERR(res_counter_charge(counter, n, severity,
+							 true)), -EDQUOT);
+}
+
+static void limit_holds_to_the_unit(struct kunit *test)
+{
+	struct told *told = new_root(test);
+	struct res_counter *c = new_counter(test, told, NULL);
+	struct res_owner *owner = NULL;
+	int i;
+
+	KUNIT_ASSERT_EQ(test, res_counter_set_limit(c, 5, true), 0);
+	for (i = 0; i < 5; i++)
+		owner = must_charge(test, c, 1);
+	must_refuse(test, c, 1, BC_BARRIER);
+	must_refuse(test, c, 1, BC_LIMIT);
+	must_refuse(test, c, RES_COUNTER_MAX, BC_LIMIT);
+	KUNIT_EXPECT_EQ(test, snapshot(c).usage, 5);
+	KUNIT_EXPECT_EQ(test, snapshot(c).failcnt, 3);
+	KUNIT_EXPECT_EQ(test, told->refusals, 3);
+	KUNIT_EXPECT_EQ(test, root_usage(told), 5);
+
+	res_counter_uncharge(owner, 1);
+	must_refuse(test, c, 2, BC_LIMIT);
+	must_charge(test, c, 1);
+	res_counter_uncharge(owner, 5);
+	KUNIT_EXPECT_EQ(test, snapshot(c).usage, 0);
+	KUNIT_EXPECT_EQ(test, root_usage(told), 0);
+	res_counter_remove(c);
+	KUNIT_EXPECT_EQ(test, told->freed, 1);
+}
+
+static void limit_of_zero_refuses_all(struct kunit *test)
+{
+	struct told *told = new_root(test);
+	struct res_counter *c = new_counter(test, told, NULL);
+
+	KUNIT_ASSERT_EQ(test, res_counter_set_limit(c, 0, true), 0);
+	must_refuse(test, c, 1, BC_LIMIT);
+	KUNIT_EXPECT_EQ(test, PTR_ERR(res_counter_try_charge(c, 1)), -EDQUOT);
+	res_counter_remove(c);
+}
+
+static void severities_differ(struct kunit *test)
+{
+	struct told *told = new_root(test);
+	struct res_counter *c = new_counter(test, told, NULL);
+	struct res_owner *owner;
+
+	KUNIT_ASSERT_EQ(test, res_counter_set_limit(c, 4, true), 0);
+	KUNIT_ASSERT_EQ(test, res_counter_set_barrier(c, 2), 0);
+
+	owner = must_charge(test, c, 2);
+	must_refuse(test, c, 1, BC_BARRIER);
+	KUNIT_EXPECT_EQ(test, told->last.at, BC_BARRIER);
+	KUNIT_EXPECT_EQ(test, told->last.bound, 2);
+	KUNIT_EXPECT_EQ(test, told->last.usage, 2);
+	KUNIT_EXPECT_EQ(test, told->barrier_hits, 0);
+
+	KUNIT_EXPECT_PTR_EQ(test, res_counter_charge(c, 2, BC_LIMIT, true), owner);
+	KUNIT_EXPECT_EQ(test, told->barrier_hits, 1);
+	must_refuse(test, c, 1, BC_LIMIT);
+	KUNIT_EXPECT_EQ(test, told->last.at, BC_LIMIT);
+	/* Where both bounds are in the way, it is the limit that refuses. */
+	must_refuse(test, c, 1, BC_BARRIER);
+	KUNIT_EXPECT_EQ(test, told->last.at, BC_LIMIT);
+
+	KUNIT_EXPECT_EQ(test, told->forced, 0);
+	KUNIT_EXPECT_PTR_EQ(test, res_counter_charge(c, 3, BC_FORCE, false), owner);
+	KUNIT_EXPECT_EQ(test, told->forced, 1);
+	KUNIT_EXPECT_EQ(test, told->last.usage, 4);
+	KUNIT_EXPECT_EQ(test, snapshot(c).usage, 7);
+	/* Forced units count: nothing is admitted until usage is below again. */
+	res_counter_uncharge(owner, 3);
+	must_refuse(test, c, 1, BC_LIMIT);
+	res_counter_uncharge(owner, 3);
+	must_charge(test, c, 1);
+
+	res_counter_uncharge(owner, 2);
+	KUNIT_EXPECT_EQ(test, snapshot(c).usage, 0);
+	res_counter_remove(c);
+}
+
+static void barrier_above_limit_means_limit(struct kunit *test)
+{
+	struct told *told = new_root(test);
+	struct res_counter *c = new_counter(test, told, NULL);
+	struct res_owner *owner;
+
+	KUNIT_ASSERT_EQ(test, res_counter_set_barrier(c, 9), 0);
+	KUNIT_ASSERT_EQ(test, res_counter_set_limit(c, 3, true), 0);
+	KUNIT_EXPECT_EQ(test, snapshot(c).barrier, 9);
+	owner = must_charge(test, c, 3);
+	must_refuse(test, c, 1, BC_BARRIER);
+	KUNIT_EXPECT_EQ(test, told->last.at, BC_LIMIT);
+	res_counter_uncharge(owner, 3);
+	res_counter_remove(c);
+}
+
+static void try_charge_tells_nobody(struct kunit *test)
+{
+	struct told *told = new_root(test);
+	struct res_counter *c = new_counter(test, told, NULL);
+	struct res_owner *owner;
+
+	KUNIT_ASSERT_EQ(test, res_counter_set_barrier(c, 1), 0);
+	owner = res_counter_try_charge(c, 1);
+	KUNIT_ASSERT_FALSE(test, IS_ERR_OR_NULL(owner));
+	KUNIT_EXPECT_EQ(test, PTR_ERR(res_counter_try_charge(c, 1)), -EDQUOT);
+	KUNIT_EXPECT_EQ(test, snapshot(c).failcnt, 0);
+	KUNIT_EXPECT_EQ(test, told->refusals + told->limit_hits, 0);
+	res_counter_uncharge(owner, 1);
+	res_counter_remove(c);
+}
+
+static void refusal_changes_nothing_anywhere(struct kunit *test)
+{
+	struct told *told = new_root(test);
+	struct res_counter *path[4], *sibling;
+	struct res_snapshot before[4];
+	struct res_owner *owner, *other;
+	int i;
+
+	for (i = 0; i < 4; i++)
+		path[i] = new_counter(test, told, i ? path[i - 1] : NULL);
+	sibling = new_counter(test, told, path[1]);
+	KUNIT_ASSERT_EQ(test, res_counter_set_limit(path[1], 10, true), 0);
+	owner = must_charge(test, path[3], 4);
+	other = must_charge(test, sibling, 5);
+
+	for (i = 0; i < 4; i++)
+		before[i] = snapshot(path[i]);
+	must_refuse(test, path[3], 2, BC_BARRIER);
+	KUNIT_EXPECT_PTR_EQ(test, told->last.counter, path[1]);
+	before[1].failcnt++;
+	for (i = 0; i < 4; i++) {
+		struct res_snapshot after = snapshot(path[i]);
+
+		KUNIT_EXPECT_MEMEQ(test, &before[i], &after, sizeof(after));
+	}
+	KUNIT_EXPECT_EQ(test, root_usage(told), 9);
+	/* The one unit that is left can still be had, from either side. */
+	must_charge(test, path[3], 1);
+
+	res_counter_uncharge(owner, 5);
+	res_counter_uncharge(other, 5);
+	res_counter_remove(sibling);
+	for (i = 3; i >= 0; i--) {
+		KUNIT_EXPECT_EQ(test, snapshot(path[i]).usage, 0);
+		res_counter_remove(path[i]);
+	}
+	KUNIT_EXPECT_EQ(test, told->freed, 5);
+}
+
+static void nearest_full_counter_refuses(struct kunit *test)
+{
+	struct told *told = new_root(test);
+	struct res_counter *top = new_counter(test, told, NULL);
+	struct res_counter *mid = new_counter(test, told, top);
+	struct res_counter *low = new_counter(test, told, mid);
+
+	KUNIT_ASSERT_EQ(test, res_counter_set_limit(top, 0, true), 0);
+	must_refuse(test, low, 1, BC_BARRIER);
+	KUNIT_EXPECT_PTR_EQ(test, told->last.counter, top);
+	KUNIT_ASSERT_EQ(test, res_counter_set_barrier(mid, 0), 0);
+	must_refuse(test, low, 1, BC_BARRIER);
+	KUNIT_EXPECT_PTR_EQ(test, told->last.counter, mid);
+	must_refuse(test, low, 1, BC_LIMIT);
+	KUNIT_EXPECT_PTR_EQ(test, told->last.counter, top);
+	KUNIT_EXPECT_EQ(test, snapshot(low).failcnt, 0);
+	KUNIT_EXPECT_EQ(test, snapshot(mid).failcnt, 1);
+	KUNIT_EXPECT_EQ(test, snapshot(top).failcnt, 2);
+
+	res_counter_remove(low);
+	res_counter_remove(mid);
+	res_counter_remove(top);
+}
+
+static void machine_has_a_limit(struct kunit *test)
+{
+	struct told *told = new_root(test);
+	struct res_counter *a = new_counter(test, told, NULL);
+	struct res_counter *b = new_counter(test, told, NULL);
+	struct res_counter *low = new_counter(test, told, b);
+	struct res_owner *of_a, *of_low;
+
+	told->capacity = 10;
+	of_a = must_charge(test, a, 6);
+	of_low = must_charge(test, low, 4);
+	must_refuse(test, low, 1, BC_LIMIT);
+	KUNIT_EXPECT_PTR_EQ(test, told->last.counter, b);
+	KUNIT_EXPECT_EQ(test, told->last.bound, 10);
+	KUNIT_EXPECT_EQ(test, told->last.usage, 10);
+	KUNIT_EXPECT_EQ(test, snapshot(low).usage, 4);
+
+	KUNIT_EXPECT_PTR_EQ(test, res_counter_charge(a, 1, BC_FORCE, true), of_a);
+	KUNIT_EXPECT_EQ(test, told->forced, 1);
+	KUNIT_EXPECT_PTR_EQ(test, told->last.counter, a);
+
+	told->capacity = 12;
+	must_charge(test, low, 1);
+	must_refuse(test, low, 1, BC_LIMIT);
+
+	res_counter_uncharge(of_a, 7);
+	res_counter_uncharge(of_low, 5);
+	KUNIT_EXPECT_EQ(test, root_usage(told), 0);
+	res_counter_remove(low);
+	res_counter_remove(b);
+	res_counter_remove(a);
+}
+
+static void limits_can_change(struct kunit *test)
+{
+	struct told *told = new_root(test);
+	struct res_counter *c = new_counter(test, told, NULL);
+	struct res_owner *owner = must_charge(test, c, 5);
+
+	KUNIT_EXPECT_EQ(test, res_counter_set_limit(c, 4, true), -EBUSY);
+	KUNIT_EXPECT_EQ(test, snapshot(c).limit, RES_COUNTER_MAX);
+	KUNIT_EXPECT_EQ(test, res_counter_set_limit(c, 5, true), 0);
+	KUNIT_EXPECT_EQ(test, res_counter_set_limit(c, 4, false), 0);
+	must_refuse(test, c, 1, BC_LIMIT);
+	res_counter_uncharge(owner, 1);
+	must_refuse(test, c, 1, BC_LIMIT);
+	res_counter_uncharge(owner, 1);
+	must_charge(test, c, 1);
+
+	KUNIT_EXPECT_EQ(test, res_counter_set_limit(c, RES_COUNTER_MAX + 1, false),
+			-EINVAL);
+	KUNIT_EXPECT_EQ(test, res_counter_set_barrier(c, U64_MAX), -EINVAL);
+	KUNIT_EXPECT_EQ(test, snapshot(c).limit, 4);
+	KUNIT_EXPECT_EQ(test, snapshot(c).barrier, RES_COUNTER_MAX);
+
+	res_counter_uncharge(owner, 4);
+	res_counter_remove(c);
+}
+
+static void limit_hit_can_make_room(struct kunit *test)
+{
+	struct told *told = new_root(test);
+	struct res_counter *c = new_counter(test, told, NULL);
+	struct res_owner *owner = must_charge(test, c, 4);
+
+	KUNIT_ASSERT_EQ(test, res_counter_set_limit(c, 4, true), 0);
+	told->victim = owner;
+	told->retries = 3;
+	KUNIT_EXPECT_PTR_EQ(test, res_counter_charge(c, 3, BC_LIMIT, true), owner);
+	KUNIT_EXPECT_EQ(test, told->limit_hits, 3);
+	KUNIT_EXPECT_EQ(test, told->refusals, 0);
+	KUNIT_EXPECT_EQ(test, snapshot(c).failcnt, 0);
+	KUNIT_EXPECT_EQ(test, snapshot(c).usage, 4);
+
+	/* One that promises room for ever and makes none is not believed. */
+	told->victim = NULL;
+	told->retries = UINT_MAX;
+	told->limit_hits = 0;
+	must_refuse(test, c, 1, BC_LIMIT);
+	KUNIT_EXPECT_GT(test, told->limit_hits, 0);
+	KUNIT_EXPECT_LT(test, told->limit_hits, 100);
+	KUNIT_EXPECT_EQ(test, told->refusals, 1);
+	KUNIT_EXPECT_EQ(test, snapshot(c).failcnt, 1);
+
+	res_counter_uncharge(owner, 4);
+	res_counter_remove(c);
+}
+
+static void barrier_hit_is_called_at_crossings(struct kunit *test)
+{
+	struct told *told = new_root(test);
+	struct res_counter *top = new_counter(test, told, NULL);
+	struct res_counter *low = new_counter(test, told, top);
+	struct res_owner *owner;
+
+	KUNIT_ASSERT_EQ(test, res_counter_set_barrier(top, 3), 0);
+	KUNIT_ASSERT_EQ(test, res_counter_set_barrier(low, 2), 0);
+	owner = must_charge(test, low, 2);
+	KUNIT_EXPECT_EQ(test, told->barrier_hits, 0);
+	KUNIT_EXPECT_PTR_EQ(test, res_counter_charge(low, 1, BC_LIMIT, true),
+			    owner);
+	KUNIT_EXPECT_EQ(test, told->barrier_hits, 1);
+	KUNIT_EXPECT_PTR_EQ(test, told->barrier_hit_at, low);
+	KUNIT_EXPECT_PTR_EQ(test, res_counter_charge(low, 1, BC_LIMIT, true),
+			    owner);
+	KUNIT_EXPECT_EQ(test, told->barrier_hits, 2);
+	KUNIT_EXPECT_PTR_EQ(test, told->barrier_hit_at, top);
+	/* Above is above: only another crossing is told. */
+	KUNIT_EXPECT_PTR_EQ(test, res_counter_charge(low, 1, BC_LIMIT, true),
+			    owner);
+	KUNIT_EXPECT_EQ(test, told->barrier_hits, 2);
+	res_counter_uncharge(owner, 4);
+	/* Both at once. */
+	KUNIT_EXPECT_PTR_EQ(test, res_counter_charge(low, 5, BC_LIMIT, true),
+			    owner);
+	KUNIT_EXPECT_EQ(test, told->barrier_hits, 4);
+
+	res_counter_uncharge(owner, 6);
+	res_counter_remove(low);
+	res_counter_remove(top);
+}
+
+static void extremes_and_totals(struct kunit *test)
+{
+	struct told *told = new_root(test);
+	struct res_counter *top = new_counter(test, told, NULL);
+	struct res_counter *c = new_counter(test, told, top);
+	struct res_owner *owner = must_charge(test, c, 7);
+	u64 usage;
+
+	res_counter_uncharge(owner, 4);
+	KUNIT_EXPECT_EQ(test, snapshot(c).max_usage, 7);
+	KUNIT_EXPECT_EQ(test, snapshot(top).max_usage, 7);
+	KUNIT_EXPECT_EQ(test, snapshot(c).min_usage, 0);
+	KUNIT_EXPECT_EQ(test, snapshot(top).charged, 7);
+	KUNIT_EXPECT_EQ(test, snapshot(top).uncharged, 4);
+
+	KUNIT_EXPECT_EQ(test, res_counter_restart_max(c, &usage), 7);
+	KUNIT_EXPECT_EQ(test, usage, 3);
+	must_charge(test, c, 2);
+	KUNIT_EXPECT_EQ(test, snapshot(c).recent_max, 5);
+	KUNIT_EXPECT_EQ(test, snapshot(c).max_usage, 7);
+
+	res_counter_reset(c, RES_RESET_MAX | RES_RESET_MIN);
+	KUNIT_EXPECT_EQ(test, snapshot(c).max_usage, 5);
+	KUNIT_EXPECT_EQ(test, snapshot(c).min_usage, 5);
+	KUNIT_EXPECT_EQ(test, snapshot(c).charged, 9);
+	KUNIT_EXPECT_EQ(test, snapshot(top).max_usage, 7);
+	res_counter_uncharge(owner, 1);
+	KUNIT_EXPECT_EQ(test, snapshot(c).min_usage, 4);
+
+	res_counter_reset(c, RES_RESET_TOTALS);
+	KUNIT_EXPECT_EQ(test, snapshot(c).charged, 0);
+	KUNIT_EXPECT_EQ(test, snapshot(c).uncharged, 0);
+	KUNIT_ASSERT_EQ(test, res_counter_set_limit(c, 4, true), 0);
+	must_refuse(test, c, 1, BC_LIMIT);
+	res_counter_reset(c, RES_RESET_FAILCNT);
+	KUNIT_EXPECT_EQ(test, snapshot(c).failcnt, 0);
+
+	res_counter_uncharge(owner, 4);
+	res_counter_remove(c);
+	res_counter_remove(top);
+}
+
+static void removal_leaves_charges_to_the_parent(struct kunit *test)
+{
+	struct told *told = new_root(test);
+	struct res_counter *top = new_counter(test, told, NULL);
+	struct res_counter *mid = new_counter(test, told, top);
+	struct res_counter *low = new_counter(test, told, mid);
+	struct res_owner *of_low = must_charge(test, low, 3);
+	struct res_owner *of_mid = must_charge(test, mid, 2);
+
+	KUNIT_EXPECT_EQ(test, res_counter_remove(low), 3);
+	KUNIT_EXPECT_EQ(test, res_counter_remove(low), 0);
+	KUNIT_EXPECT_EQ(test, told->freed, 0);
+	KUNIT_EXPECT_EQ(test, snapshot(mid).usage, 5);
+	KUNIT_EXPECT_EQ(test, snapshot(mid).held, 2);
+	KUNIT_EXPECT_EQ(test, snapshot(mid).inherited, 3);
+
+	/* They bind the parent like its own. */
+	KUNIT_ASSERT_EQ(test, res_counter_set_limit(mid, 5, true), 0);
+	must_refuse(test, mid, 1, BC_LIMIT);
+	res_counter_uncharge(of_low, 1);
+	must_charge(test, mid, 1);
+	KUNIT_EXPECT_EQ(test, snapshot(mid).held, 3);
+	KUNIT_EXPECT_EQ(test, snapshot(mid).inherited, 2);
+
+	KUNIT_EXPECT_EQ(test, res_counter_remove(mid), 5);
+	KUNIT_EXPECT_EQ(test, snapshot(top).usage, 5);
+	KUNIT_EXPECT_EQ(test, snapshot(top).inherited, 5);
+	/* Of the chain low, mid, top only the first link is left after this. */
+	res_counter_uncharge(of_low, 1);
+	res_counter_uncharge(of_mid, 3);
+	KUNIT_EXPECT_EQ(test, told->freed, 1);
+	KUNIT_EXPECT_EQ(test, snapshot(top).usage, 1);
+
+	KUNIT_EXPECT_EQ(test, res_counter_remove(top), 1);
+	KUNIT_EXPECT_EQ(test, root_usage(told), 1);
+	KUNIT_EXPECT_EQ(test, told->freed, 1);
+	res_counter_uncharge(of_low, 1);
+	KUNIT_EXPECT_EQ(test, root_usage(told), 0);
+	KUNIT_EXPECT_EQ(test, told->freed, 3);
+}
+
+static void charge_of_removed_goes_to_an_ancestor(struct kunit *test)
+{
+	struct told *told = new_root(test);
+	struct res_counter *top = new_counter(test, told, NULL);
+	struct res_counter *low = new_counter(test, told, top);
+	struct res_owner *owner;
+
+	res_counter_remove(low);
+	owner = must_charge(test, low, 2);
+	KUNIT_EXPECT_EQ(test, snapshot(top).held, 2);
+	KUNIT_ASSERT_EQ(test, res_counter_set_limit(top, 2, true), 0);
+	must_refuse(test, low, 1, BC_LIMIT);
+	KUNIT_EXPECT_PTR_EQ(test, told->last.counter, top);
+	res_counter_uncharge(owner, 2);
+
+	/* Nobody is left but the root: nobody is charged. */
+	res_counter_remove(top);
+	KUNIT_EXPECT_NULL(test, res_counter_try_charge(low, 1));
+	KUNIT_EXPECT_NULL(test, res_counter_charge(low, 1, BC_FORCE, true));
+	KUNIT_EXPECT_EQ(test, root_usage(told), 0);
+	KUNIT_EXPECT_EQ(test, told->freed, 2);
+}
+
+/*
+ * A chain of groups, removed from its end, makes a chain of owners. Returning
+ * the units, from either end, must free every owner, and none too early (which
+ * KASAN sees).
+ */
+static void chains_of_owners_are_freed(struct kunit *test)
+{
+	enum { DEPTH = 64 };
+	int round, i;
+
+	for (round = 0; round < 2; round++) {
+		struct told *told = new_root(test);
+		struct res_counter *c[DEPTH];
+		struct res_owner *owner[DEPTH];
+
+		for (i = 0; i < DEPTH; i++) {
+			c[i] = new_counter(test, told, i ? c[i - 1] : NULL);
+			owner[i] = must_charge(test, c[i], i + 1);
+		}
+		for (i = DEPTH - 1; i >= 0; i--)
+			res_counter_remove(c[i]);
+		KUNIT_EXPECT_EQ(test, told->freed, 0);
+		for (i = 0; i < DEPTH; i++) {
+			int j = round ? i : DEPTH - 1 - i;
+
+			res_counter_uncharge(owner[j], 1);
+			if (j)
+				res_counter_uncharge(owner[j], j);
+		}
+		KUNIT_EXPECT_EQ(test, told->freed, DEPTH);
+		KUNIT_EXPECT_EQ(test, root_usage(told), 0);
+	}
+}
+
+/*
+ * Random operations. The model has for each group its own units, by the group
+ * that they were charged to, and adds up whole subtrees whenever it is asked.
+ */
+#define GROUPS	12
+#define STEPS	20000
+
+struct model {
+	struct told		*told;
+	struct rnd_state	rnd;
+	struct {
+		struct res_counter	*counter;
+		int			parent;		/* -1: the root */
+		u64			barrier, limit;
+	} group[GROUPS];
+	/* Units still out, by owner. */
+	struct {
+		struct res_owner	*owner;
+		int			at;		/* -1: the root */
+		u64			n;
+	} out[GROUPS * 8];
+};
+
+static u32 below(struct model *m, u32 bound)
+{
+	return prandom_u32_state(&m->rnd) % bound;
+}
+
+static bool is_below(struct model *m, int i, int above)
+{
+	for (; i >= 0; i = m->group[i].parent)
+		if (i == above)
+			return true;
+	return above < 0;
+}
+
+static u64 model_usage(struct model *m, int group)
+{
+	u64 sum = 0;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(m->out); i++)
+		if (m->out[i].n && is_below(m, m->out[i].at, group))
+			sum += m->out[i].n;
+	return sum;
+}
+
+/* The bound that refuses, or -1 if the charge is to be admitted. */
+static int model_refuses(struct model *m, int group, u64 n,
+			 enum bc_severity severity)
+{
+	int top = group;
+
+	if (severity == BC_FORCE)
+		return -1;
+	for (; group >= 0; top = group, group = m->group[group].parent) {
+		u64 bound = m->group[group].limit;
+
+		if (severity == BC_BARRIER)
+			bound = min(bound, m->group[group].barrier);
+		if (model_usage(m, group) + n > bound)
+			return group;
+	}
+	return model_usage(m, -1) + n > m->told->capacity ? top : -1;
+}
+
+static void model_charge(struct kunit *test, struct model *m, int group)
+{
+	enum bc_severity severity = below(m, 8) ? below(m, 2) : BC_FORCE;
+	u64 n = 1 + below(m, 6);
+	int i, refuser = model_refuses(m, group, n, severity);
+	u64 failcnt = refuser < 0 ? 0 : snapshot(m->group[refuser].counter).failcnt;
+	struct res_owner *owner;
+
+	for (i = 0; i < ARRAY_SIZE(m->out) && m->out[i].n; i++)
+		;
+	if (i == ARRAY_SIZE(m->out))
+		return;
+
+	owner = res_counter_charge(m->group[group].counter, n, severity, false);
+	if (refuser >= 0) {
+		KUNIT_ASSERT_TRUE(test, IS_ERR(owner));
+		KUNIT_ASSERT_EQ(test, failcnt + 1,
+				snapshot(m->group[refuser].counter).failcnt);
+		return;
+	}
+	KUNIT_ASSERT_FALSE(test, IS_ERR_OR_NULL(owner));
+	m->out[i].owner = owner;
+	m->out[i].at = group;
+	m->out[i].n = n;
+}
+
+static void model_uncharge(struct model *m)
+{
+	int i = below(m, ARRAY_SIZE(m->out));
+	u64 n;
+
+	if (!m->out[i].n)
+		return;
+	n = 1 + below(m, m->out[i].n);
+	m->out[i].n -= n;
+	res_counter_uncharge(m->out[i].owner, n);
+}
+
+static void model_set_bound(struct kunit *test, struct model *m, int group)
+{
+	u64 val = below(m, 4) ? below(m, 40) : RES_COUNTER_MAX;
+	int expected = 0;
+
+	if (below(m, 2)) {
+		m->group[group].barrier = val;
+		KUNIT_ASSERT_EQ(test, 0, res_counter_set_barrier(m->group[group].counter,
+								 val));
+		return;
+	}
+	if (below(m, 2)) {
+		if (val < model_usage(m, group))
+			expected = -EBUSY;
+		KUNIT_ASSERT_EQ(test, expected,
+				res_counter_set_limit(m->group[group].counter, val,
+						      true));
+	} else {
+		KUNIT_ASSERT_EQ(test, 0,
+				res_counter_set_limit(m->group[group].counter, val,
+						      false));
+	}
+	if (!expected)
+		m->group[group].limit = val;
+}
+
+/* Groups without children come and go. */
+static void model_replace(struct kunit *test, struct model *m, int group)
+{
+	u64 usage = model_usage(m, group);
+	int i, parent = m->group[group].parent;
+
+	for (i = 0; i < GROUPS; i++)
+		if (m->group[i].parent == group)
+			return;
+
+	KUNIT_ASSERT_EQ(test, res_counter_remove(m->group[group].counter), usage);
+	for (i = 0; i < ARRAY_SIZE(m->out); i++)
+		if (m->out[i].at == group)
+			m->out[i].at = parent;
+
+	/* A parent is any group that is not in the place of this one. */
+	do {
+		parent = (int)below(m, GROUPS + 1) - 1;
+	} while (parent == group);
+	m->group[group].parent = parent;
+	m->group[group].barrier = m->group[group].limit = RES_COUNTER_MAX;
+	m->group[group].counter = new_counter(test, m->told, parent < 0 ? NULL :
+					      m->group[parent].counter);
+}
+
+static void model_check(struct kunit *test, struct model *m)
+{
+	int i;
+
+	for (i = 0; i < GROUPS; i++) {
+		struct res_snapshot snap = snapshot(m->group[i].counter);
+
+		KUNIT_ASSERT_EQ(test, snap.usage, model_usage(m, i));
+		KUNIT_ASSERT_EQ(test, snap.limit, m->group[i].limit);
+		KUNIT_ASSERT_EQ(test, snap.barrier, m->group[i].barrier);
+		KUNIT_ASSERT_GE(test, snap.max_usage, snap.usage);
+		KUNIT_ASSERT_LE(test, snap.min_usage, snap.usage);
+		KUNIT_ASSERT_EQ(test, snap.usage, snap.charged - snap.uncharged);
+	}
+	KUNIT_ASSERT_EQ(test, root_usage(m->told), model_usage(m, -1));
+}
+
+static void random_operations_match_the_model(struct kunit *test)
+{
+	struct model *m = kunit_kzalloc(test, sizeof(*m), GFP_KERNEL);
+	int i;
+
+	KUNIT_ASSERT_NOT_NULL(test, m);
+	prandom_seed_state(&m->rnd, 20060829);
+	m->told = new_root(test);
+	m->told->capacity = 60;
+	for (i = 0; i < GROUPS; i++) {
+		int parent = (int)below(m, i + 1) - 1;
+
+		m->group[i].parent = parent;
+		m->group[i].barrier = m->group[i].limit = RES_COUNTER_MAX;
+		m->group[i].counter = new_counter(test, m->told, parent < 0 ?
+						  NULL : m->group[parent].counter);
+	}
+
+	for (i = 0; i < STEPS; i++) {
+		int group = below(m, GROUPS);
+
+		switch (below(m, 16)) {
+		case 0:
+			model_set_bound(test, m, group);
+			break;
+		case 1:
+			if (!below(m, 8))
+				model_replace(test, m, group);
+			break;
+		case 2 ... 8:
+			model_charge(test, m, group);
+			break;
+		default:
+			model_uncharge(m);
+			break;
+		}
+		model_check(test, m);
+	}
+
+	for (i = 0; i < ARRAY_SIZE(m->out); i++)
+		if (m->out[i].n)
+			res_counter_uncharge(m->out[i].owner, m->out[i].n);
+	for (i = 0; i < GROUPS; i++)
+		KUNIT_EXPECT_EQ(test, snapshot(m->group[i].counter).usage, 0);
+	KUNIT_EXPECT_EQ(test, root_usage(m->told), 0);
+}
+
+/* Warns once a boot, on purpose. */
+static void underflow_is_reported_and_stops_at_zero(struct kunit *test)
+{
+	struct told *told = new_root(test);
+	struct res_counter *top = new_counter(test, told, NULL);
+	struct res_counter *low = new_counter(test, told, top);
+	struct res_owner *of_low = must_charge(test, low, 2);
+	struct res_owner *of_top = must_charge(test, top, 3);
+
+	kunit_info(test, "a warning of \"units returned, never taken\" is expected here\n");
+	res_counter_uncharge(of_low, 4);
+	KUNIT_EXPECT_EQ(test, snapshot(low).usage, 0);
+	/* What belongs to others is left alone. */
+	KUNIT_EXPECT_EQ(test, snapshot(top).usage, 3);
+	KUNIT_EXPECT_EQ(test, root_usage(told), 3);
+
+	res_counter_uncharge(of_top, 3);
+	res_counter_remove(low);
+	res_counter_remove(top);
+	KUNIT_EXPECT_EQ(test, told->freed, 2);
+}
+
+static struct kunit_case res_counter_cases[] = {
+	KUNIT_CASE(limit_holds_to_the_unit),
+	KUNIT_CASE(limit_of_zero_refuses_all),
+	KUNIT_CASE(severities_differ),
+	KUNIT_CASE(barrier_above_limit_means_limit),
+	KUNIT_CASE(try_charge_tells_nobody),
+	KUNIT_CASE(refusal_changes_nothing_anywhere),
+	KUNIT_CASE(nearest_full_counter_refuses),
+	KUNIT_CASE(machine_has_a_limit),
+	KUNIT_CASE(limits_can_change),
+	KUNIT_CASE(limit_hit_can_make_room),
+	KUNIT_CASE(barrier_hit_is_called_at_crossings),
+	KUNIT_CASE(extremes_and_totals),
+	KUNIT_CASE(removal_leaves_charges_to_the_parent),
+	KUNIT_CASE(charge_of_removed_goes_to_an_ancestor),
+	KUNIT_CASE(chains_of_owners_are_freed),
+	KUNIT_CASE_SLOW(random_operations_match_the_model),
+	KUNIT_CASE(underflow_is_reported_and_stops_at_zero),
+	{ }
+};
+
+static struct kunit_suite res_counter_suite = {
+	.name = "bc_res_counter",
+	.test_cases = res_counter_cases,
+};
+kunit_test_suite(res_counter_suite);
