@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# Every entry point; the work is done in scripts/. Variables:
+#   KVER=6.12   kernel series        KSRC=   source tree or tarball to use
+#   O=DIR       build folder         JOBS=N  parallel jobs
+#   T=NAME      one test only (test, test-debug)
+
+KVER ?= 6.12
+export KVER KSRC O JOBS T
+
+.PHONY: help demo test test-debug shell check check-series bench series apply deb clean
+.DEFAULT_GOAL := help
+
+help: ## these lines
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+demo: ## build, boot, and watch each controller stop something real
+	@scripts/kbuild test
+	@scripts/boot --share scripts -- sh /share/demo-guest
+
+test: ## KUnit on User-Mode Linux, then kselftests in QEMU (T=NAME: one of them)
+	@scripts/test
+
+test-debug: ## the kselftests under KASAN, lockdep, kmemleak and the like
+	@scripts/test --debug
+
+shell: ## an interactive shell in the guest, controllers mounted
+	@scripts/kbuild test
+	@scripts/boot --share scripts -- sh /share/shell-guest
+
+check: ## static: checkpatch, sparse, W=1, kernel-doc, shellcheck
+	@scripts/check
+
+check-series: ## every prefix of the series builds, options on and off (long)
+	@scripts/check-series
+
+bench: ## the cost in instructions, as a table and as a plot
+	@scripts/bench
+
+series: ## the mail series, in $(O)/series
+	@scripts/series
+
+apply: ## put the series on your own tree (KSRC=DIR)
+	@scripts/apply
+
+deb: ## kernel packages from your own tree and its .config (KSRC=DIR)
+	@scripts/deb
+
+clean: ## remove what was built, keep the kernel source
+	@scripts/clean

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# What the scripts here share: where things are, what they need, how they speak.
+# Every script begins with:  . "${0%/*}/lib.sh"
+
+set -euo pipefail
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+KVER=${KVER:-6.12}
+JOBS=${JOBS:-$(nproc)}
+O=$(realpath -m "${O:-$ROOT/build/$KVER}")
+PATCHES=$ROOT/patches/$KVER
+# The folders of this repository that become part of a kernel tree.
+OVERLAY=(kernel/bc include/bc Documentation/bc tools/testing/selftests/bc)
+export KVER JOBS O KSRC=${KSRC:-}
+export LC_ALL=C
+
+say() { printf '%s\n' "== $*" >&2; }
+die() { printf '%s\n' "${0##*/}: $*" >&2; exit 1; }
+
+# need THING:PACKAGE...: installs the packages whose THING (a command, or a file
+# if it has a slash) is missing; says how to where it may not.
+need()
+{
+	local pair thing missing=()
+
+	for pair in "$@"; do
+		thing=${pair%%:*}
+		case $thing in
+		*/*) [ -e "$thing" ] ;;
+		*)   command -v "$thing" >/dev/null ;;
+		esac || missing+=("${pair#*:}")
+	done
+	[ ${#missing[@]} -gt 0 ] || return 0
+	local cmd=(apt-get install -y --no-install-recommends "${missing[@]}")
+
+	command -v apt-get >/dev/null ||
+		die "missing; this is no Debian-like system, please install: ${missing[*]}"
+	[ "$(id -u)" = 0 ] ||
+		die "missing packages; as root: apt-get update && ${cmd[*]}"
+	say "installing ${missing[*]}"
+	export DEBIAN_FRONTEND=noninteractive
+	{ apt-get update -q && "${cmd[@]}" -q; } >&2 || die "failed: ${cmd[*]}"
+}
+
+# What it takes to build a kernel, an initramfs and the tests.
+need_build()
+{
+	need gcc:gcc make:make flex:flex bison:bison bc:bc perl:perl \
+		python3:python3 rsync:rsync xz:xz-utils patch:patch cmp:diffutils \
+		/usr/include/libelf.h:libelf-dev /usr/include/stdio.h:libc6-dev
+}
+
+# The patches of the series in order, as file names.
+patches()
+{
+	awk -v dir="$PATCHES/" 'NF && !/^#/ { print dir $1 }' "$PATCHES/series"
+}
+
+# The existing kernel files that the named patches change.
+touched()
+{
+	[ $# -eq 0 ] || sed -n 's,^+++ b/\([^\t]*\).*,\1,p' "$@" | sort -u
+}
