@@ -73,14 +73,14 @@ struct beancounter {
  * @barrier_hit: a privileged charge took @bc across its barrier
  * @limit_hit: @bc refuses a charge; may make room, sleeping only if
  *	@may_block, and return true for another try
- * @capacity: the machine's own amount; called under a raw spinlock. NULL: no
+ * @capacity: the machine's own amount, for an ordinary (%BC_BARRIER) or a
+ *	privileged (%BC_LIMIT) charge; called under a raw spinlock. NULL: no
  *	bound.
  * @root: the machine's account
  * @node: in the list of all resources
  * @freed: owners that are gone, and for which @key is still on
  *
- * All callbacks are optional. Controllers fill in what comes before @root, with
- * BC_SUBSYS() setting @ss and @root.
+ * All callbacks are optional. Controllers fill in what comes before @root.
  */
 struct bc_resource {
 	struct cgroup_subsys	*ss;
@@ -93,7 +93,7 @@ struct bc_resource {
 	void (*barrier_hit)(struct beancounter *bc, u64 n);
 	bool (*limit_hit)(struct beancounter *bc,
 			  const struct res_refusal *refusal, bool may_block);
-	u64 (*capacity)(void);
+	u64 (*capacity)(enum bc_severity severity);
 
 	struct res_root		root;
 	struct list_head	node;
@@ -122,7 +122,6 @@ struct cgroup_subsys_state *bc_css_alloc(struct bc_resource *res,
 					 struct cgroup_subsys_state *parent);
 void bc_css_offline(struct cgroup_subsys_state *css);
 void bc_css_free(struct cgroup_subsys_state *css);
-void bc_register(struct bc_resource *res);
 
 /**
  * BC_SUBSYS() - the cgroup subsystem of a resource
@@ -141,13 +140,6 @@ struct cgroup_subsys _name##_cgrp_subsys = {				\
 	.css_offline	= bc_css_offline,				\
 	.css_free	= bc_css_free,					\
 	.threaded	= true,						\
-};									\
-									\
-static int __init _name##_register(void)				\
-{									\
-	bc_register(&(_res));						\
-	return 0;							\
-}									\
-core_initcall(_name##_register)
+}
 
 #endif /* _BC_BEANCOUNTER_H */

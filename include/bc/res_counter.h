@@ -59,9 +59,9 @@ struct res_root;
 
 /**
  * struct res_counter_ops - what the user of the engine does when told
- * @capacity: the machine's own amount of the resource, read at every charge.
- *	Called under the tree's lock: it may do no more than read. NULL: no
- *	bound.
+ * @capacity: the machine's own amount of the resource, for a %BC_BARRIER or a
+ *	%BC_LIMIT charge; asked at every charge, so that it may change. Called
+ *	under the tree's lock: it may do no more than read. NULL: no bound.
  * @barrier_hit: a %BC_LIMIT charge took the usage of @counter across its
  *	barrier
  * @limit_hit: a charge was refused. It may make room, sleeping only if
@@ -75,7 +75,7 @@ struct res_root;
  * handed stays allocated during the call.
  */
 struct res_counter_ops {
-	u64 (*capacity)(struct res_root *root);
+	u64 (*capacity)(struct res_root *root, enum bc_severity severity);
 	void (*barrier_hit)(struct res_counter *counter, u64 n);
 	bool (*limit_hit)(const struct res_refusal *refusal, bool may_block);
 	void (*refused)(const struct res_refusal *refusal);

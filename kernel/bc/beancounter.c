@@ -52,7 +52,7 @@ enum {
 	BC_FLAG_LOG,		/* ... and its first_* fields are to be logged */
 };
 
-/* Complete when the first work item can run; only read after that. */
+/* Complete before there is any group below the root; only read after that. */
 static LIST_HEAD(bc_resources);
 
 static LLIST_HEAD(bc_deferred);
@@ -188,11 +188,11 @@ static bool bc_limit_hit(const struct res_refusal *refusal, bool may_block)
 	return bc->res->limit_hit && bc->res->limit_hit(bc, refusal, may_block);
 }
 
-static u64 bc_capacity(struct res_root *root)
+static u64 bc_capacity(struct res_root *root, enum bc_severity severity)
 {
 	struct bc_resource *res = root_resource(root);
 
-	return res->capacity ? res->capacity() : RES_COUNTER_MAX;
+	return res->capacity ? res->capacity(severity) : RES_COUNTER_MAX;
 }
 
 static void bc_owner_freed(struct res_root *root)
@@ -209,17 +209,6 @@ static const struct res_counter_ops bc_counter_ops = {
 	.forced		= bc_forced,
 	.owner_freed	= bc_owner_freed,
 };
-
-/* @bc has no room below its barrier, or not for this task. */
-static struct res_owner *bc_charge_slow(struct beancounter *bc, u64 n,
-					enum bc_severity severity,
-					bool may_block)
-{
-	/* Asking leaves traces in the audit log: not before it matters. */
-	if (severity == BC_BARRIER && capable(CAP_SYS_ADMIN))
-		severity = BC_LIMIT;
-	return res_counter_charge(&bc->counter, n, severity, may_block);
-}
 
 /**
  * bc_charge() - charge the current task's group
@@ -262,7 +251,11 @@ struct res_owner *bc_charge(struct bc_resource *res, u64 n,
 	} while (!css_tryget(css));
 	rcu_read_unlock();
 
-	owner = bc_charge_slow(css_bc(css), n, severity, may_block);
+	/* Asking leaves traces in the audit log: only where it may help. */
+	if (severity == BC_BARRIER && PTR_ERR(owner) == -EAGAIN &&
+	    capable(CAP_SYS_ADMIN))
+		severity = BC_LIMIT;
+	owner = res_counter_charge(&css_bc(css)->counter, n, severity, may_block);
 	css_put(css);
 	return owner;
 out:
@@ -285,10 +278,20 @@ void bc_uncharge(struct res_owner *owner, u64 n)
 
 /* What follows is for BC_SUBSYS(). */
 
+/*
+ * At boot, with the root group, and before cgroup core asks for files: one
+ * thread, no mount, and no lock needed.
+ */
+static int bc_init_resource(struct bc_resource *res)
+{
+	res->root.ops = &bc_counter_ops;
+	list_add_tail(&res->node, &bc_resources);
+	return bc_set_files(res->ss, res->bytes);
+}
+
 struct cgroup_subsys_state *bc_css_alloc(struct bc_resource *res,
 					 struct cgroup_subsys_state *parent)
 {
-	struct res_counter *above = NULL;
 	struct beancounter *bc;
 	int err;
 
@@ -298,13 +301,15 @@ struct cgroup_subsys_state *bc_css_alloc(struct bc_resource *res,
 	bc->res = res;
 	INIT_LIST_HEAD(&bc->peaks);
 	if (!parent) {
-		res->root.ops = &bc_counter_ops;
+		err = bc_init_resource(res);
+		if (err)
+			goto free;
 		return &bc->css;
 	}
 
-	if (parent->parent)
-		above = &css_bc(parent)->counter;
-	err = res_counter_init(&bc->counter, above, &res->root);
+	err = res_counter_init(&bc->counter,
+			       parent->parent ? &css_bc(parent)->counter : NULL,
+			       &res->root);
 	if (err)
 		goto free;
 	static_branch_inc(res->key);
@@ -339,11 +344,4 @@ void bc_css_free(struct cgroup_subsys_state *css)
 	if (bc->res->fini)
 		bc->res->fini(bc);
 	kfree(bc);
-}
-
-void __init bc_register(struct bc_resource *res)
-{
-	list_add_tail(&res->node, &bc_resources);
-	if (bc_add_files(res))
-		panic("bc: no memory for the files of %s\n", res->ss->name);
 }

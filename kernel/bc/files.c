@@ -392,19 +392,17 @@ static const struct cftype bc_v2_files[] = {
 };
 
 /* Cgroup core keeps its own notes in a cftype: each subsystem needs a copy. */
-int __init bc_add_files(struct bc_resource *res)
+int bc_set_files(struct cgroup_subsys *ss, bool bytes)
 {
-	struct cftype *v1 = kmemdup(bc_v1_files, sizeof(bc_v1_files), GFP_KERNEL);
-	struct cftype *v2 = kmemdup(bc_v2_files, sizeof(bc_v2_files), GFP_KERNEL);
 	struct cftype *cft;
-	int err;
 
-	if (!v1 || !v2)
+	ss->legacy_cftypes = kmemdup(bc_v1_files, sizeof(bc_v1_files), GFP_KERNEL);
+	ss->dfl_cftypes = kmemdup(bc_v2_files, sizeof(bc_v2_files), GFP_KERNEL);
+	if (!ss->legacy_cftypes || !ss->dfl_cftypes)
 		return -ENOMEM;
-	for (cft = v1; *cft->name; cft++)
-		if (res->bytes && (cft->private & BC_FILE_AMOUNT))
-			strlcat(cft->name, "_in_bytes", sizeof(cft->name));
 
-	err = cgroup_add_legacy_cftypes(res->ss, v1);
-	return err ?: cgroup_add_dfl_cftypes(res->ss, v2);
+	for (cft = ss->legacy_cftypes; *cft->name; cft++)
+		if (bytes && (cft->private & BC_FILE_AMOUNT))
+			strlcat(cft->name, "_in_bytes", sizeof(cft->name));
+	return 0;
 }

@@ -75,13 +75,13 @@ static const struct amount amounts[] = {
 
 static void describe(const struct amount *amount, char *desc)
 {
-	int n = string_escape_str(amount->text, desc, KUNIT_PARAM_DESC_SIZE - 8,
-				  ESCAPE_ANY_NP, NULL);
+	char text[64] = "";
 
-	n = min(n, KUNIT_PARAM_DESC_SIZE - 9);
-	snprintf(desc + n, KUNIT_PARAM_DESC_SIZE - n, "%s%s",
-		 amount->how & BC_PARSE_BYTES ? " bytes" : "",
-		 amount->how & BC_PARSE_MINUS_ONE ? " v1" : "");
+	string_escape_mem(amount->text, amount->len ?: strlen(amount->text),
+			  text, sizeof(text) - 1, ESCAPE_ANY_NP, NULL);
+	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "'%s'%s%s", text,
+		 amount->how & BC_PARSE_BYTES ? " as bytes" : "",
+		 amount->how & BC_PARSE_MINUS_ONE ? " on v1" : "");
 }
 KUNIT_ARRAY_PARAM(amount, amounts, describe);
 

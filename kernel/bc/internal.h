@@ -12,6 +12,6 @@
 #define BC_PARSE_MINUS_ONE	BIT(1)	/* -1 for "max", as v1 has it */
 
 int bc_parse_amount(const char *buf, size_t len, unsigned int how, u64 *val);
-int bc_add_files(struct bc_resource *res);
+int bc_set_files(struct cgroup_subsys *ss, bool bytes);
 
 #endif /* _KERNEL_BC_INTERNAL_H */

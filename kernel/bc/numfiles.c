@@ -22,9 +22,10 @@
 
 DEFINE_STATIC_KEY_FALSE(bc_numfiles_key);
 
-static u64 numfiles_capacity(void)
+/* The privileged may pass file-max: they must be able to open one to raise it. */
+static u64 numfiles_capacity(enum bc_severity severity)
 {
-	return get_max_files();
+	return severity == BC_BARRIER ? get_max_files() : RES_COUNTER_MAX;
 }
 
 static struct bc_resource numfiles_resource = {

@@ -135,32 +135,40 @@ static bool res_fits(u64 usage, u64 n, u64 bound)
 	return n <= bound && usage <= bound - n;
 }
 
-static u64 res_capacity(struct res_root *root)
+static u64 res_capacity(struct res_root *root, enum bc_severity severity)
 {
-	return root->ops->capacity ? root->ops->capacity(root) :
-				     RES_COUNTER_MAX;
+	if (!root->ops->capacity)
+		return RES_COUNTER_MAX;
+	return root->ops->capacity(root, min(severity, BC_LIMIT));
 }
 
 /*
- * Charges the root, where there is room or @force; else describes in @refusal
- * what there is.
+ * Charges the root, if it has room or has to do without. Where it has none that
+ * is described in @refusal.
  */
-static bool res_root_charge(struct res_root *root, u64 n, bool force,
+static bool res_root_charge(struct res_root *root, u64 n,
+			    enum bc_severity severity,
 			    struct res_refusal *refusal)
 {
-	u64 capacity = res_capacity(root);
+	u64 capacity = res_capacity(root, severity);
 	s64 usage = atomic64_read(&root->usage);
+	bool fits;
 
 	do {
-		if (!res_fits(usage, n, capacity)) {
-			refusal->usage = usage;
-			refusal->bound = capacity;
-			refusal->at = BC_LIMIT;
-			if (!force)
-				return false;
-		}
+		fits = res_fits(usage, n, capacity);
+		if (!fits && severity != BC_FORCE)
+			break;
 	} while (!atomic64_try_cmpxchg(&root->usage, &usage, usage + n));
-	return true;
+
+	if (!fits) {
+		refusal->usage = usage;
+		refusal->bound = capacity;
+		refusal->at = BC_LIMIT;
+		if (severity == BC_BARRIER &&
+		    res_fits(usage, n, res_capacity(root, BC_LIMIT)))
+			refusal->at = BC_BARRIER;
+	}
+	return fits;
 }
 
 static void res_root_uncharge(struct res_root *root, u64 n)
@@ -209,28 +217,20 @@ static bool __res_counter_charge(struct res_counter *counter, u64 n,
 				 enum bc_severity severity,
 				 struct res_refusal *refusal, bool *crossed)
 {
-	const bool force = severity == BC_FORCE;
+	struct res_refusal machine = { .counter = counter->top, .n = n };
 	struct res_counter *c;
 
 	lockdep_assert_held(&counter->top->lock);
 
-	refusal->counter = NULL;
 	refusal->n = n;
-	if (res_counter_full(counter, n, force ? BC_LIMIT : severity,
-			     refusal)) {
-		struct res_refusal unused;
-
-		if (!force)
+	if (res_counter_full(counter, n, min(severity, BC_LIMIT), refusal) &&
+	    severity != BC_FORCE)
+		return false;
+	if (!res_root_charge(counter->root, n, severity, &machine)) {
+		if (!refusal->counter)
+			*refusal = machine;
+		if (severity != BC_FORCE)
 			return false;
-		res_root_charge(counter->root, n, force, &unused);
-	} else {
-		refusal->bound = RES_COUNTER_MAX;
-		if (!res_root_charge(counter->root, n, force, refusal)) {
-			refusal->counter = counter->top;
-			return false;
-		}
-		if (force && refusal->bound != RES_COUNTER_MAX)
-			refusal->counter = counter->top;
 	}
 
 	/* Decided: from here on nothing fails. */
@@ -308,14 +308,19 @@ static struct res_owner *res_counter_attempt(struct res_counter *counter, u64 n,
  * Return: What the charged object has to point to, for res_counter_uncharge().
  * * %NULL - @counter and everything between it and the root were removed:
  *   nothing was charged, and nothing is to be uncharged.
- * * -EDQUOT - There is no room; nothing has changed.
+ * * -EAGAIN - A barrier is in the way; nothing has changed.
+ * * -EDQUOT - A limit is in the way; nothing has changed.
  */
 struct res_owner *res_counter_try_charge(struct res_counter *counter, u64 n)
 {
 	struct res_refusal refusal;
+	struct res_owner *owner;
 	bool crossed = false;
 
-	return res_counter_attempt(counter, n, BC_BARRIER, &refusal, &crossed);
+	owner = res_counter_attempt(counter, n, BC_BARRIER, &refusal, &crossed);
+	if (IS_ERR(owner) && refusal.at == BC_BARRIER)
+		return ERR_PTR(-EAGAIN);
+	return owner;
 }
 
 /**
@@ -334,7 +339,8 @@ struct res_owner *res_counter_try_charge(struct res_counter *counter, u64 n)
  *
  * Context: Any context but NMI; task context, no spinlock held, with
  * @may_block. @counter and its ancestors must stay allocated.
- * Return: As res_counter_try_charge(); no error with %BC_FORCE.
+ * Return: As res_counter_try_charge(), but any refusal is -EDQUOT; with
+ * %BC_FORCE there is none.
  */
 struct res_owner *res_counter_charge(struct res_counter *counter, u64 n,
 				     enum bc_severity severity, bool may_block)

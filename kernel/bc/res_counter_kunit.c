@@ -17,6 +17,7 @@
 struct told {
 	struct res_root		root;
 	u64			capacity;
+	u64			for_all;	/* ... without privilege */
 	unsigned int		barrier_hits;
 	struct res_counter	*barrier_hit_at;
 	unsigned int		limit_hits;
@@ -36,9 +37,12 @@ static struct told *root_told(struct res_root *root)
 	return container_of(root, struct told, root);
 }
 
-static u64 told_capacity(struct res_root *root)
+static u64 told_capacity(struct res_root *root, enum bc_severity severity)
 {
-	return root_told(root)->capacity;
+	struct told *told = root_told(root);
+
+	return severity == BC_BARRIER ? min(told->capacity, told->for_all) :
+					told->capacity;
 }
 
 static void told_barrier_hit(struct res_counter *counter, u64 n)
@@ -98,6 +102,7 @@ static struct told *new_root(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, told);
 	told->root.ops = &told_ops;
 	told->capacity = RES_COUNTER_MAX;
+	told->for_all = RES_COUNTER_MAX;
 	return told;
 }
 
@@ -247,7 +252,7 @@ static void try_charge_tells_nobody(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, res_counter_set_barrier(c, 1), 0);
 	owner = res_counter_try_charge(c, 1);
 	KUNIT_ASSERT_FALSE(test, IS_ERR_OR_NULL(owner));
-	KUNIT_EXPECT_EQ(test, PTR_ERR(res_counter_try_charge(c, 1)), -EDQUOT);
+	KUNIT_EXPECT_EQ(test, PTR_ERR(res_counter_try_charge(c, 1)), -EAGAIN);
 	KUNIT_EXPECT_EQ(test, snapshot(c).failcnt, 0);
 	KUNIT_EXPECT_EQ(test, told->refusals + told->limit_hits, 0);
 	res_counter_uncharge(owner, 1);
@@ -338,12 +343,21 @@ static void machine_has_a_limit(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, told->forced, 1);
 	KUNIT_EXPECT_PTR_EQ(test, told->last.counter, a);
 
-	told->capacity = 12;
+	told->capacity = 13;
+	told->for_all = 12;
 	must_charge(test, low, 1);
-	must_refuse(test, low, 1, BC_LIMIT);
+	must_refuse(test, low, 1, BC_BARRIER);
+	KUNIT_EXPECT_EQ(test, told->last.at, BC_BARRIER);
+	KUNIT_EXPECT_EQ(test, told->last.bound, 12);
+	KUNIT_EXPECT_EQ(test, PTR_ERR(res_counter_try_charge(low, 1)), -EAGAIN);
+	KUNIT_EXPECT_PTR_EQ(test, res_counter_charge(low, 1, BC_LIMIT, true),
+			    of_low);
+	must_refuse(test, low, 1, BC_BARRIER);
+	KUNIT_EXPECT_EQ(test, told->last.at, BC_LIMIT);
+	KUNIT_EXPECT_EQ(test, PTR_ERR(res_counter_try_charge(low, 1)), -EDQUOT);
 
 	res_counter_uncharge(of_a, 7);
-	res_counter_uncharge(of_low, 5);
+	res_counter_uncharge(of_low, 6);
 	KUNIT_EXPECT_EQ(test, root_usage(told), 0);
 	res_counter_remove(low);
 	res_counter_remove(b);
@@ -642,7 +656,9 @@ static int model_refuses(struct model *m, int group, u64 n,
 		if (model_usage(m, group) + n > bound)
 			return group;
 	}
-	return model_usage(m, -1) + n > m->told->capacity ? top : -1;
+	if (model_usage(m, -1) + n <= told_capacity(&m->told->root, severity))
+		return -1;
+	return top;
 }
 
 static void model_charge(struct kunit *test, struct model *m, int group)
@@ -760,6 +776,7 @@ static void random_operations_match_the_model(struct kunit *test)
 	prandom_seed_state(&m->rnd, 20060829);
 	m->told = new_root(test);
 	m->told->capacity = 60;
+	m->told->for_all = 50;
 	for (i = 0; i < GROUPS; i++) {
 		int parent = (int)below(m, i + 1) - 1;
 
