@@ -12,9 +12,20 @@ JOBS=${JOBS:-$(nproc)}
 O=$(realpath -m "${O:-$ROOT/build/$KVER}")
 PATCHES=$ROOT/patches/$KVER
 # The folders of this repository that become part of a kernel tree.
+# shellcheck disable=SC2034
 OVERLAY=(kernel/bc include/bc Documentation/bc tools/testing/selftests/bc)
 export KVER JOBS O KSRC=${KSRC:-}
 export LC_ALL=C
+
+# What a healthy kernel never says. Fault injection's traces are none of it.
+# shellcheck disable=SC2034
+splat='BUG: |Oops|WARNING: |Kernel panic|general protection fault'
+splat+='|possible (recursive|circular|irq lock inversion|deadlock)|INFO: '
+splat+='|suspicious RCU usage|inconsistent lock state|held lock|lock held when'
+splat+='|KASAN|UBSAN|KCSAN|kmemleak: [0-9]+ new|scheduling while atomic'
+splat+='|sleeping function called|soft lockup|hard LOCKUP|self-detected stall'
+splat+='|detected stalls|blocked for more than|ODEBUG|list_(add|del) corruption'
+splat+='|refcount_t: |percpu ref .* <= 0|Out of memory: |segfault at .*init'
 
 say() { printf '%s\n' "== $*" >&2; }
 die() { printf '%s\n' "${0##*/}: $*" >&2; exit 1; }
