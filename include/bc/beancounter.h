@@ -11,14 +11,21 @@
 #include <linux/jump_label.h>
 #include <linux/list.h>
 #include <linux/llist.h>
+#include <linux/mutex.h>
 
 #include <bc/res_counter.h>
 
-/* What a group's events files count. */
+/**
+ * enum bc_event - what a group's events files count
+ * @BC_EVENT_BARRIER: charges refused at the barrier
+ * @BC_EVENT_MAX: charges refused at the limit
+ * @BC_EVENT_FORCED: forced charges that passed the limit
+ * @BC_NR_EVENTS: how many there are
+ */
 enum bc_event {
-	BC_EVENT_BARRIER,	/* charges refused at the barrier */
-	BC_EVENT_MAX,		/* charges refused at the limit */
-	BC_EVENT_FORCED,	/* forced charges that passed the limit */
+	BC_EVENT_BARRIER,
+	BC_EVENT_MAX,
+	BC_EVENT_FORCED,
 	BC_NR_EVENTS,
 };
 
@@ -27,33 +34,39 @@ enum bc_event {
  * @css: the cgroup's side
  * @counter: the engine's side; unused in the root group
  * @res: the resource
+ * @strict: children live on what they borrow
+ * @children: groups that @strict holds for
+ * @counted: is one of its parent's @children
  * @events: what happened here and below
  * @events_local: what happened here
  * @events_file: handle of the file "events"
  * @events_local_file: handle of the file "events.local"
  * @peaks: readers of "peak" with a maximum of their own
+ * @change_mutex: one change of an amount at a time
  * @flags: BC_FLAG_* bits of kernel/bc/beancounter.c
  * @deferred: queued to have its events told
- * @first_bound: the bound that the first refusal met, for the log
- * @first_at: which one that was
- * @first_pid: whom it met
- * @first_comm: by name
+ * @first: the first refusal, for the log
+ * @first_pid: the task that was refused
+ * @first_comm: its name
  */
 struct beancounter {
 	struct cgroup_subsys_state	css;
 	struct res_counter		counter;
 	struct bc_resource		*res;
+	bool				strict;
+	bool				counted;
+	unsigned int			children;
 
 	atomic64_t			events[BC_NR_EVENTS];
 	atomic64_t			events_local[BC_NR_EVENTS];
 	struct cgroup_file		events_file;
 	struct cgroup_file		events_local_file;
 	struct list_head		peaks;
+	struct mutex			change_mutex;	/* one change at a time */
 
 	unsigned long			flags;
 	struct llist_node		deferred;
-	u64				first_bound;
-	enum bc_severity		first_at;
+	struct res_refusal		first;
 	pid_t				first_pid;
 	char				first_comm[TASK_COMM_LEN];
 };
@@ -70,7 +83,7 @@ struct beancounter {
  * @change: a limit or barrier is about to be set to @val. May make room, and
  *	may veto with an errno. Task context, no lock held but cgroup core's
  *	protection of the file.
- * @barrier_hit: a privileged charge took @bc across its barrier
+ * @barrier_hit: privileged charges took @bc across its barrier
  * @limit_hit: @bc refuses a charge; may make room, sleeping only if
  *	@may_block, and return true for another try
  * @capacity: the machine's own amount, for an ordinary (%BC_BARRIER) or a
@@ -90,7 +103,7 @@ struct bc_resource {
 	int (*init)(struct beancounter *bc);
 	void (*fini)(struct beancounter *bc);
 	int (*change)(struct beancounter *bc, enum bc_severity which, u64 val);
-	void (*barrier_hit)(struct beancounter *bc, u64 n);
+	void (*barrier_hit)(struct beancounter *bc);
 	bool (*limit_hit)(struct beancounter *bc,
 			  const struct res_refusal *refusal, bool may_block);
 	u64 (*capacity)(enum bc_severity severity);
@@ -100,12 +113,23 @@ struct bc_resource {
 	atomic_t		freed;
 };
 
+/**
+ * css_bc() - the account that a css of one of our subsystems stands for
+ * @css: the css
+ *
+ * Return: Its account.
+ */
 static inline struct beancounter *css_bc(struct cgroup_subsys_state *css)
 {
 	return container_of(css, struct beancounter, css);
 }
 
-/* The group above, or NULL where that is the root. */
+/**
+ * bc_parent() - the account of the group above
+ * @bc: a group's account
+ *
+ * Return: The account above, or %NULL where that is the root's.
+ */
 static inline struct beancounter *bc_parent(struct beancounter *bc)
 {
 	struct cgroup_subsys_state *parent = bc->css.parent;
@@ -120,26 +144,19 @@ void bc_uncharge(struct res_owner *owner, u64 n);
 
 struct cgroup_subsys_state *bc_css_alloc(struct bc_resource *res,
 					 struct cgroup_subsys_state *parent);
+void bc_css_killed(struct cgroup_subsys_state *css);
 void bc_css_offline(struct cgroup_subsys_state *css);
 void bc_css_free(struct cgroup_subsys_state *css);
 
 /**
- * BC_SUBSYS() - the cgroup subsystem of a resource
- * @_name: as in include/linux/cgroup_subsys.h
- * @_res: its &struct bc_resource
+ * BC_CSS_CALLBACKS - what every controller's &struct cgroup_subsys has
+ *
+ * All but css_alloc, which has to name its resource: see bc_css_alloc().
  */
-#define BC_SUBSYS(_name, _res)						\
-static struct cgroup_subsys_state *					\
-_name##_css_alloc(struct cgroup_subsys_state *parent)			\
-{									\
-	return bc_css_alloc(&(_res), parent);				\
-}									\
-									\
-struct cgroup_subsys _name##_cgrp_subsys = {				\
-	.css_alloc	= _name##_css_alloc,				\
-	.css_offline	= bc_css_offline,				\
-	.css_free	= bc_css_free,					\
-	.threaded	= true,						\
-}
+#define BC_CSS_CALLBACKS			\
+	.css_killed	= bc_css_killed,	\
+	.css_offline	= bc_css_offline,	\
+	.css_free	= bc_css_free,		\
+	.threaded	= true
 
 #endif /* _BC_BEANCOUNTER_H */

@@ -20,7 +20,8 @@ void __bc_file_uncharge(struct file *file);
  * @file: a new file, zeroed
  *
  * Context: Task context; may sleep.
- * Return: 0, or -EMFILE if the group may open no more.
+ * Return: 0, -EMFILE if the group may open no more, or -ENFILE if it is the
+ * machine that has none left.
  */
 static inline int __must_check bc_file_charge(struct file *file)
 {

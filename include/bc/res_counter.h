@@ -46,6 +46,7 @@ struct res_owner;
  * @usage: what @counter (or the machine) held then
  * @bound: the bound that was in the way
  * @at: which bound: %BC_BARRIER or %BC_LIMIT
+ * @machine: it is the machine's
  */
 struct res_refusal {
 	struct res_counter	*counter;
@@ -53,17 +54,31 @@ struct res_refusal {
 	u64			usage;
 	u64			bound;
 	enum bc_severity	at;
+	bool			machine;
 };
 
 struct res_root;
+
+/**
+ * typedef res_shrink_t - make room for a change of reservation
+ * @counter: the counter that has no room to lend, or that uses what it is to
+ *	give back
+ * @n: units that are missing
+ *
+ * Called without the engine's locks, in task context.
+ *
+ * Return: Whether to try once more.
+ */
+typedef bool (*res_shrink_t)(struct res_counter *counter, u64 n);
 
 /**
  * struct res_counter_ops - what the user of the engine does when told
  * @capacity: the machine's own amount of the resource, for a %BC_BARRIER or a
  *	%BC_LIMIT charge; asked at every charge, so that it may change. Called
  *	under the tree's lock: it may do no more than read. NULL: no bound.
- * @barrier_hit: a %BC_LIMIT charge took the usage of @counter across its
- *	barrier
+ * @privileged: whether a %BC_BARRIER charge that a barrier has refused may go on
+ *	to the limit
+ * @barrier_hit: %BC_LIMIT charges took the usage of @counter across its barrier
  * @limit_hit: a charge was refused. It may make room, sleeping only if
  *	@may_block, and return true to have the charge tried once more.
  * @refused: a charge was refused for good
@@ -76,7 +91,8 @@ struct res_root;
  */
 struct res_counter_ops {
 	u64 (*capacity)(struct res_root *root, enum bc_severity severity);
-	void (*barrier_hit)(struct res_counter *counter, u64 n);
+	bool (*privileged)(void);
+	void (*barrier_hit)(struct res_counter *counter);
 	bool (*limit_hit)(const struct res_refusal *refusal, bool may_block);
 	void (*refused)(const struct res_refusal *refusal);
 	void (*forced)(const struct res_refusal *refusal);
@@ -103,12 +119,15 @@ struct res_root {
  * @top: the uppermost counter of the tree, whose @lock guards the whole tree
  * @root: the machine's account
  * @owner: what units charged here point to
- * @lock: guards everything that follows, in every counter of the tree
- *	(used in @top alone)
+ * @lock: guards everything that follows, but for @crossed and @failcnt, in
+ *	every counter of the tree (used in @top alone)
  * @removed: nothing is charged here any more; see res_counter_remove()
- * @usage: @held + @inherited + the usage of the children
+ * @usage: @held + @inherited + what the children take, which for each is the
+ *	greater of its @usage and its @reserved
  * @held: units charged to this very counter
  * @inherited: units that removed descendants have left behind
+ * @reserved: units taken out of the parent for this counter alone, used or not
+ * @lent: sum of the children's @reserved
  * @barrier: the first bound; what is in force is min(@barrier, @limit)
  * @limit: the second bound
  * @max_usage: the highest usage since it was last reset
@@ -129,6 +148,8 @@ struct res_counter {
 	u64			usage;
 	u64			held;
 	u64			inherited;
+	u64			reserved;
+	u64			lent;
 	u64			barrier;
 	u64			limit;
 	u64			max_usage;
@@ -141,10 +162,12 @@ struct res_counter {
 };
 
 /**
- * struct res_snapshot - all fields of a counter at one instant
- * @usage: units held, descendants included
+ * struct res_snapshot - a counter at one instant
+ * @usage: units held, descendants included, and units lent, used or not
  * @held: of those, units charged to this very counter
  * @inherited: of those, units that removed descendants have left behind
+ * @reserved: units taken out of the parent for this counter alone
+ * @lent: units taken out of this counter for its children alone
  * @barrier: as set; the effective one is min(@barrier, @limit)
  * @limit: as set
  * @max_usage: highest usage since reset
@@ -158,6 +181,8 @@ struct res_snapshot {
 	u64	usage;
 	u64	held;
 	u64	inherited;
+	u64	reserved;
+	u64	lent;
 	u64	barrier;
 	u64	limit;
 	u64	max_usage;
@@ -176,7 +201,7 @@ struct res_snapshot {
 
 int __must_check res_counter_init(struct res_counter *counter,
 				  struct res_counter *parent,
-				  struct res_root *root);
+				  struct res_root *root, u64 limit);
 u64 res_counter_remove(struct res_counter *counter);
 
 struct res_owner * __must_check
@@ -188,6 +213,10 @@ void res_counter_uncharge(struct res_owner *owner, u64 n);
 
 int __must_check res_counter_set_limit(struct res_counter *counter, u64 limit,
 				       bool not_below_usage);
+int __must_check res_counter_set_reserved(struct res_counter *counter,
+					  u64 reserved, bool wall,
+					  res_shrink_t shrink,
+					  unsigned int retries);
 int __must_check res_counter_set_barrier(struct res_counter *counter,
 					 u64 barrier);
 void res_counter_read(struct res_counter *counter, struct res_snapshot *snap);

@@ -22,6 +22,13 @@
  * side. The key is turned on before the first group can have a task; it is
  * turned off from a work item, since the last uncharge may come from anywhere.
  *
+ * Strict groups
+ *
+ * That the children of a strict group have a limit of what they borrowed is true
+ * from their first to their last moment: whether a group is strict and how many
+ * children it has change under one mutex, which nests in cgroup_mutex and which
+ * writers of files can take. A child counts from its allocation until rmdir.
+ *
  * Telling
  *
  * A charge can be refused in any context, and by many CPUs at a time. It counts
@@ -57,6 +64,12 @@ static LIST_HEAD(bc_resources);
 
 static LLIST_HEAD(bc_deferred);
 
+/* Guards beancounter::strict, ::children and ::counted. */
+static DEFINE_MUTEX(bc_strict_mutex);
+
+/* How often limit_hit() is asked for room to lend, or to give back. */
+#define BC_SHRINK_RETRIES	5
+
 static struct beancounter *counter_bc(struct res_counter *counter)
 {
 	return container_of(counter, struct beancounter, counter);
@@ -80,10 +93,12 @@ static void bc_log_refusal(struct beancounter *bc)
 		goto later;
 
 	cgroup_path(bc->css.cgroup, path, PATH_MAX);
-	pr_info("%s: group %*pE refused at %s %llu (task %*pE[%d])\n",
-		bc->res->ss->name, (int)strlen(path), path,
-		bc->first_at == BC_BARRIER ? "barrier" : "limit",
-		bc->first_bound, (int)strlen(bc->first_comm), bc->first_comm,
+	/* A byte can become four, and a line of the log has about a thousand. */
+	pr_info("%s: group %*pE refused at %s%s %llu (task %*pE[%d])\n",
+		bc->res->ss->name, (int)strnlen(path, 200), path,
+		bc->first.machine ? "the machine's " : "",
+		bc->first.at == BC_BARRIER ? "barrier" : "limit",
+		bc->first.bound, (int)strlen(bc->first_comm), bc->first_comm,
 		bc->first_pid);
 	kfree(path);
 	return;
@@ -109,9 +124,13 @@ static void bc_deferred_work(struct work_struct *work)
 
 	llist_for_each_entry_safe(bc, next, llist_del_all(&bc_deferred),
 				  deferred) {
-		/* An event that comes after this puts the group on the list anew. */
-		clear_bit(BC_FLAG_DEFERRED, &bc->flags);
-		smp_mb__after_atomic();
+		/*
+		 * An event that comes after this puts the group on the list
+		 * anew. Being a full barrier, like its counterpart in
+		 * bc_event(), this keeps the load of next before it, and the
+		 * count that bc_tell() has others read after it.
+		 */
+		test_and_clear_bit(BC_FLAG_DEFERRED, &bc->flags);
 		bc_tell(bc);
 		css_put(&bc->css);
 	}
@@ -123,6 +142,7 @@ static void bc_deferred_work(struct work_struct *work)
 			static_branch_dec(res->key);
 	}
 }
+
 static DECLARE_WORK(bc_work, bc_deferred_work);
 
 /* Queueing a work item takes a lock, which irq_work lets us do later. */
@@ -130,6 +150,7 @@ static void bc_kick(struct irq_work *unused)
 {
 	schedule_work(&bc_work);
 }
+
 static DEFINE_IRQ_WORK(bc_irq_work, bc_kick);
 
 static void bc_event(struct beancounter *bc, enum bc_event event)
@@ -156,10 +177,10 @@ static void bc_refused(const struct res_refusal *refusal)
 
 	if (!test_bit(BC_FLAG_REFUSED, &bc->flags) &&
 	    !test_and_set_bit(BC_FLAG_REFUSED, &bc->flags)) {
-		bc->first_bound = refusal->bound;
-		bc->first_at = refusal->at;
+		bc->first = *refusal;
 		bc->first_pid = task_pid_nr(current);
 		strscpy(bc->first_comm, current->comm);
+		/* Pairs with the test_and_clear_bit() in bc_tell(). */
 		smp_mb__before_atomic();
 		set_bit(BC_FLAG_LOG, &bc->flags);
 	}
@@ -172,13 +193,18 @@ static void bc_forced(const struct res_refusal *refusal)
 	bc_event(counter_bc(refusal->counter), BC_EVENT_FORCED);
 }
 
-static void bc_barrier_hit(struct res_counter *counter, u64 n)
+static bool bc_privileged(void)
+{
+	return capable(CAP_SYS_ADMIN);
+}
+
+static void bc_barrier_hit(struct res_counter *counter)
 {
 	struct beancounter *bc = counter_bc(counter);
 
-	trace_bc_barrier_hit(bc, n);
+	trace_bc_barrier_hit(bc);
 	if (bc->res->barrier_hit)
-		bc->res->barrier_hit(bc, n);
+		bc->res->barrier_hit(bc);
 }
 
 static bool bc_limit_hit(const struct res_refusal *refusal, bool may_block)
@@ -203,6 +229,7 @@ static void bc_owner_freed(struct res_root *root)
 
 static const struct res_counter_ops bc_counter_ops = {
 	.capacity	= bc_capacity,
+	.privileged	= bc_privileged,
 	.barrier_hit	= bc_barrier_hit,
 	.limit_hit	= bc_limit_hit,
 	.refused	= bc_refused,
@@ -227,8 +254,10 @@ static const struct res_counter_ops bc_counter_ops = {
  * Context: Any context but NMI; task context, no spinlock held, with
  * @may_block.
  * Return: What to keep with the object, for bc_uncharge().
+ *
  * * %NULL - Nobody was charged; nothing is to be uncharged.
- * * -EDQUOT - Refused; nothing has changed but counts of refusals.
+ * * -EDQUOT - Refused by a group; nothing has changed but counts of refusals.
+ * * -ENOSPC - Refused by the machine; likewise.
  */
 struct res_owner *bc_charge(struct bc_resource *res, u64 n,
 			    enum bc_severity severity, bool may_block)
@@ -245,16 +274,12 @@ struct res_owner *bc_charge(struct bc_resource *res, u64 n,
 		if (!css->parent)
 			goto out;
 		owner = res_counter_try_charge(&css_bc(css)->counter, n);
-		if (likely(!IS_ERR(owner)))
+		if (!IS_ERR(owner))
 			goto out;
 		/* Fails if we are being moved, and the group we left is gone. */
 	} while (!css_tryget(css));
 	rcu_read_unlock();
 
-	/* Asking leaves traces in the audit log: only where it may help. */
-	if (severity == BC_BARRIER && PTR_ERR(owner) == -EAGAIN &&
-	    capable(CAP_SYS_ADMIN))
-		severity = BC_LIMIT;
 	owner = res_counter_charge(&css_bc(css)->counter, n, severity, may_block);
 	css_put(css);
 	return owner;
@@ -276,7 +301,68 @@ void bc_uncharge(struct res_owner *owner, u64 n)
 		res_counter_uncharge(owner, n);
 }
 
-/* What follows is for BC_SUBSYS(). */
+/* What follows is for files.c. */
+
+static bool bc_shrink(struct res_counter *counter, u64 n)
+{
+	const struct res_refusal refusal = {
+		.counter = counter,
+		.n	 = n,
+		.at	 = BC_LIMIT,
+	};
+
+	return bc_limit_hit(&refusal, true);
+}
+
+static int __bc_set_reserved(struct beancounter *bc, u64 reserved, bool wall)
+{
+	struct res_snapshot snap;
+	int err;
+
+	res_counter_read(&bc->counter, &snap);
+	err = res_counter_set_reserved(&bc->counter, reserved, wall, bc_shrink,
+				       BC_SHRINK_RETRIES);
+	if (!err && reserved > snap.reserved)
+		trace_bc_borrow(bc, snap.reserved, reserved);
+	if (!err && reserved < snap.reserved)
+		trace_bc_repay(bc, snap.reserved, reserved);
+	return err;
+}
+
+/* @bc is there, and so is its parent, which stays as strict as it is. */
+static bool bc_lives_on_loan(struct beancounter *bc)
+{
+	return READ_ONCE(css_bc(bc->css.parent)->strict);
+}
+
+int bc_set_limit(struct beancounter *bc, u64 limit, bool not_below_usage)
+{
+	if (bc_lives_on_loan(bc))
+		return __bc_set_reserved(bc, limit, true);
+	return res_counter_set_limit(&bc->counter, limit, not_below_usage);
+}
+
+int bc_set_reserved(struct beancounter *bc, u64 reserved)
+{
+	if (bc_lives_on_loan(bc))
+		return -EINVAL;
+	return __bc_set_reserved(bc, reserved, false);
+}
+
+int bc_set_strict(struct beancounter *bc, bool strict)
+{
+	int err = 0;
+
+	mutex_lock(&bc_strict_mutex);
+	if (strict != bc->strict && bc->children)
+		err = -EBUSY;
+	else
+		WRITE_ONCE(bc->strict, strict);
+	mutex_unlock(&bc_strict_mutex);
+	return err;
+}
+
+/* What follows is for cgroup core. */
 
 /*
  * At boot, with the root group, and before cgroup core asks for files: one
@@ -289,6 +375,43 @@ static int bc_init_resource(struct bc_resource *res)
 	return bc_set_files(res->ss, res->bytes);
 }
 
+/* Makes @bc one of its parent's children, and a poor one if that is strict. */
+static int bc_count(struct beancounter *bc, struct beancounter *parent)
+{
+	struct res_counter *above = parent->css.parent ? &parent->counter : NULL;
+	int err;
+
+	mutex_lock(&bc_strict_mutex);
+	err = res_counter_init(&bc->counter, above, &bc->res->root,
+			       parent->strict ? 0 : RES_COUNTER_MAX);
+	if (!err) {
+		parent->children++;
+		bc->counted = true;
+	}
+	mutex_unlock(&bc_strict_mutex);
+	return err;
+}
+
+static void bc_uncount(struct beancounter *bc, struct beancounter *parent)
+{
+	mutex_lock(&bc_strict_mutex);
+	if (bc->counted)
+		parent->children--;
+	bc->counted = false;
+	mutex_unlock(&bc_strict_mutex);
+}
+
+/**
+ * bc_css_alloc() - a new group's account
+ * @res: the resource
+ * @parent: the css above; %NULL at boot, for the root
+ *
+ * Each controller calls this from its css_alloc() callback, which is told of no
+ * subsystem.
+ *
+ * Context: Task context, under cgroup_mutex.
+ * Return: The css, or an errno.
+ */
 struct cgroup_subsys_state *bc_css_alloc(struct bc_resource *res,
 					 struct cgroup_subsys_state *parent)
 {
@@ -300,6 +423,7 @@ struct cgroup_subsys_state *bc_css_alloc(struct bc_resource *res,
 		return ERR_PTR(-ENOMEM);
 	bc->res = res;
 	INIT_LIST_HEAD(&bc->peaks);
+	mutex_init(&bc->change_mutex);
 	if (!parent) {
 		err = bc_init_resource(res);
 		if (err)
@@ -307,9 +431,7 @@ struct cgroup_subsys_state *bc_css_alloc(struct bc_resource *res,
 		return &bc->css;
 	}
 
-	err = res_counter_init(&bc->counter,
-			       parent->parent ? &css_bc(parent)->counter : NULL,
-			       &res->root);
+	err = bc_count(bc, css_bc(parent));
 	if (err)
 		goto free;
 	static_branch_inc(res->key);
@@ -321,12 +443,30 @@ struct cgroup_subsys_state *bc_css_alloc(struct bc_resource *res,
 	return &bc->css;
 
 remove:
+	bc_uncount(bc, css_bc(parent));
 	res_counter_remove(&bc->counter);
 free:
 	kfree(bc);
 	return ERR_PTR(err);
 }
 
+/**
+ * bc_css_killed() - a group's directory is about to go
+ * @css: its css
+ *
+ * Context: Task context, under cgroup_mutex.
+ */
+void bc_css_killed(struct cgroup_subsys_state *css)
+{
+	bc_uncount(css_bc(css), css_bc(css->parent));
+}
+
+/**
+ * bc_css_offline() - leave what a group holds to its parent
+ * @css: its css
+ *
+ * Context: Task context, under cgroup_mutex.
+ */
 void bc_css_offline(struct cgroup_subsys_state *css)
 {
 	struct beancounter *bc = css_bc(css);
@@ -335,11 +475,18 @@ void bc_css_offline(struct cgroup_subsys_state *css)
 	trace_bc_reparent(bc, left);
 }
 
+/**
+ * bc_css_free() - free a group's account
+ * @css: its css, a grace period after bc_css_offline() or never online
+ *
+ * Context: Task context.
+ */
 void bc_css_free(struct cgroup_subsys_state *css)
 {
 	struct beancounter *bc = css_bc(css);
 
 	/* Not yet done if the group never came online. */
+	bc_uncount(bc, css_bc(css->parent));
 	res_counter_remove(&bc->counter);
 	if (bc->res->fini)
 		bc->res->fini(bc);

@@ -3,13 +3,14 @@
  * Beancounters: the files in a cgroup's directory
  *
  * One account, two conventions: v1 has the names and the rules that its users
- * know, v2 those of cgroup v2. The two tables at the end are the whole interface;
+ * know, v2 those of cgroup v2. The tables at the end are the whole interface;
  * Documentation/bc/overview.rst describes it.
  */
 
 #include <linux/cgroup.h>
 #include <linux/ctype.h>
 #include <linux/kernel.h>
+#include <linux/lockdep.h>
 #include <linux/overflow.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
@@ -24,6 +25,7 @@ enum {
 	BC_FILE_MIN_USAGE,
 	BC_FILE_LIMIT,
 	BC_FILE_BARRIER,
+	BC_FILE_RESERVED,
 	BC_FILE_FAILCNT,
 	BC_FILE_WHAT	= 0xff,
 	BC_FILE_V1	= BIT(8),	/* unlimited is a number, limits veto */
@@ -124,6 +126,9 @@ static int bc_number_show(struct seq_file *sf, void *v)
 	case BC_FILE_BARRIER:
 		val = snap.barrier;
 		break;
+	case BC_FILE_RESERVED:
+		val = snap.reserved;
+		break;
 	case BC_FILE_FAILCNT:
 		val = snap.failcnt;
 		break;
@@ -132,33 +137,70 @@ static int bc_number_show(struct seq_file *sf, void *v)
 	return 0;
 }
 
-static ssize_t bc_bound_write(struct kernfs_open_file *of, char *buf,
-			      size_t nbytes, loff_t off)
+static int bc_read_amount(struct kernfs_open_file *of, const char *buf,
+			  size_t nbytes, u64 *val)
+{
+	unsigned int how = 0;
+
+	if (of_cft(of)->private & BC_FILE_V1)
+		how |= BC_PARSE_MINUS_ONE;
+	if (css_bc(of_css(of))->res->bytes)
+		how |= BC_PARSE_BYTES;
+	return bc_parse_amount(buf, nbytes, how, val);
+}
+
+static int bc_change(struct beancounter *bc, enum bc_severity which, u64 val)
+{
+	return bc->res->change ? bc->res->change(bc, which, val) : 0;
+}
+
+static ssize_t bc_amount_write(struct kernfs_open_file *of, char *buf,
+			       size_t nbytes, loff_t off)
 {
 	const unsigned long file = of_cft(of)->private;
 	struct beancounter *bc = css_bc(of_css(of));
-	const bool limit = (file & BC_FILE_WHAT) == BC_FILE_LIMIT;
-	unsigned int how = 0;
 	u64 val;
 	int err;
 
-	if (file & BC_FILE_V1)
-		how |= BC_PARSE_MINUS_ONE;
-	if (bc->res->bytes)
-		how |= BC_PARSE_BYTES;
-	err = bc_parse_amount(buf, nbytes, how, &val);
+	err = bc_read_amount(of, buf, nbytes, &val);
 	if (err)
 		return err;
 
-	if (bc->res->change) {
-		err = bc->res->change(bc, limit ? BC_LIMIT : BC_BARRIER, val);
-		if (err)
-			return err;
+	mutex_lock(&bc->change_mutex);
+	switch (file & BC_FILE_WHAT) {
+	case BC_FILE_LIMIT:
+		err = bc_change(bc, BC_LIMIT, val) ?:
+		      bc_set_limit(bc, val, file & BC_FILE_V1);
+		break;
+	case BC_FILE_BARRIER:
+		err = bc_change(bc, BC_BARRIER, val) ?:
+		      res_counter_set_barrier(&bc->counter, val);
+		break;
+	case BC_FILE_RESERVED:
+		err = bc_set_reserved(bc, val);
+		break;
 	}
-	if (limit)
-		err = res_counter_set_limit(&bc->counter, val, file & BC_FILE_V1);
-	else
-		err = res_counter_set_barrier(&bc->counter, val);
+	mutex_unlock(&bc->change_mutex);
+	return err ?: nbytes;
+}
+
+static int bc_strict_show(struct seq_file *sf, void *v)
+{
+	seq_printf(sf, "%d\n", READ_ONCE(css_bc(seq_css(sf))->strict));
+	return 0;
+}
+
+static ssize_t bc_strict_write(struct kernfs_open_file *of, char *buf,
+			       size_t nbytes, loff_t off)
+{
+	u64 val;
+	int err;
+
+	err = bc_parse_amount(buf, nbytes, 0, &val);
+	if (!err && val > 1)
+		err = -EINVAL;
+	if (!err)
+		err = bc_set_strict(css_bc(of_css(of)), val);
 	return err ?: nbytes;
 }
 
@@ -247,6 +289,7 @@ static int bc_stat_show(struct seq_file *sf, void *v)
 
 	res_counter_read(&css_bc(seq_css(sf))->counter, &snap);
 	seq_printf(sf, "min_usage %llu\n", snap.min_usage);
+	seq_printf(sf, "lent %llu\n", snap.lent);
 	seq_printf(sf, "charged %llu\n", snap.charged);
 	seq_printf(sf, "uncharged %llu\n", snap.uncharged);
 	return 0;
@@ -283,21 +326,25 @@ static int bc_events_local_show(struct seq_file *sf, void *v)
 	return 0;
 }
 
-#define BC_FILE_EVENTS						\
-	{							\
-		.name = "events",				\
-		.flags = CFTYPE_NOT_ON_ROOT,			\
-		.file_offset = offsetof(struct beancounter,	\
-					events_file),		\
-		.seq_show = bc_events_show,			\
-	},							\
-	{							\
-		.name = "events.local",				\
-		.flags = CFTYPE_NOT_ON_ROOT,			\
-		.file_offset = offsetof(struct beancounter,	\
-					events_local_file),	\
-		.seq_show = bc_events_local_show,		\
-	}
+static const struct cftype bc_common_files[] = {
+	{
+		.name = "strict",
+		.seq_show = bc_strict_show,
+		.write = bc_strict_write,
+	},
+	{
+		.name = "events",
+		.flags = CFTYPE_NOT_ON_ROOT,
+		.file_offset = offsetof(struct beancounter, events_file),
+		.seq_show = bc_events_show,
+	},
+	{
+		.name = "events.local",
+		.flags = CFTYPE_NOT_ON_ROOT,
+		.file_offset = offsetof(struct beancounter, events_local_file),
+		.seq_show = bc_events_local_show,
+	},
+};
 
 static const struct cftype bc_v1_files[] = {
 	{
@@ -325,14 +372,21 @@ static const struct cftype bc_v1_files[] = {
 		.flags = CFTYPE_NOT_ON_ROOT,
 		.private = BC_FILE_LIMIT | BC_FILE_V1 | BC_FILE_AMOUNT,
 		.seq_show = bc_number_show,
-		.write = bc_bound_write,
+		.write = bc_amount_write,
 	},
 	{
 		.name = "barrier",
 		.flags = CFTYPE_NOT_ON_ROOT,
 		.private = BC_FILE_BARRIER | BC_FILE_V1 | BC_FILE_AMOUNT,
 		.seq_show = bc_number_show,
-		.write = bc_bound_write,
+		.write = bc_amount_write,
+	},
+	{
+		.name = "reservation",
+		.flags = CFTYPE_NOT_ON_ROOT,
+		.private = BC_FILE_RESERVED | BC_FILE_V1 | BC_FILE_AMOUNT,
+		.seq_show = bc_number_show,
+		.write = bc_amount_write,
 	},
 	{
 		.name = "failcnt",
@@ -348,8 +402,6 @@ static const struct cftype bc_v1_files[] = {
 		.seq_show = bc_stat_show,
 		.write = bc_stat_write,
 	},
-	BC_FILE_EVENTS,
-	{ }
 };
 
 static const struct cftype bc_v2_files[] = {
@@ -372,14 +424,21 @@ static const struct cftype bc_v2_files[] = {
 		.flags = CFTYPE_NOT_ON_ROOT,
 		.private = BC_FILE_LIMIT,
 		.seq_show = bc_number_show,
-		.write = bc_bound_write,
+		.write = bc_amount_write,
 	},
 	{
 		.name = "barrier",
 		.flags = CFTYPE_NOT_ON_ROOT,
 		.private = BC_FILE_BARRIER,
 		.seq_show = bc_number_show,
-		.write = bc_bound_write,
+		.write = bc_amount_write,
+	},
+	{
+		.name = "min",
+		.flags = CFTYPE_NOT_ON_ROOT,
+		.private = BC_FILE_RESERVED,
+		.seq_show = bc_number_show,
+		.write = bc_amount_write,
 	},
 	{
 		.name = "stat",
@@ -387,17 +446,34 @@ static const struct cftype bc_v2_files[] = {
 		.seq_show = bc_stat_show,
 		.write = bc_stat_write,
 	},
-	BC_FILE_EVENTS,
-	{ }
 };
 
-/* Cgroup core keeps its own notes in a cftype: each subsystem needs a copy. */
+/*
+ * Cgroup core keeps its own notes in a cftype, and lockdep a key: each subsystem
+ * needs a copy.
+ */
+static struct cftype *bc_copy_files(const struct cftype *files, size_t nr)
+{
+	const size_t common = ARRAY_SIZE(bc_common_files);
+	struct cftype *copy, *cft;
+
+	copy = kcalloc(nr + common + 1, sizeof(*copy), GFP_KERNEL);
+	if (!copy)
+		return NULL;
+	memcpy(copy, files, nr * sizeof(*copy));
+	memcpy(copy + nr, bc_common_files, sizeof(bc_common_files));
+	for (cft = copy; *cft->name; cft++)
+		lockdep_register_key(&cft->lockdep_key);
+	return copy;
+}
+
+/* At boot; what is lost on failure is lost with the machine. */
 int bc_set_files(struct cgroup_subsys *ss, bool bytes)
 {
 	struct cftype *cft;
 
-	ss->legacy_cftypes = kmemdup(bc_v1_files, sizeof(bc_v1_files), GFP_KERNEL);
-	ss->dfl_cftypes = kmemdup(bc_v2_files, sizeof(bc_v2_files), GFP_KERNEL);
+	ss->legacy_cftypes = bc_copy_files(bc_v1_files, ARRAY_SIZE(bc_v1_files));
+	ss->dfl_cftypes = bc_copy_files(bc_v2_files, ARRAY_SIZE(bc_v2_files));
 	if (!ss->legacy_cftypes || !ss->dfl_cftypes)
 		return -ENOMEM;
 

@@ -83,6 +83,7 @@ static void describe(const struct amount *amount, char *desc)
 		 amount->how & BC_PARSE_BYTES ? " as bytes" : "",
 		 amount->how & BC_PARSE_MINUS_ONE ? " on v1" : "");
 }
+
 KUNIT_ARRAY_PARAM(amount, amounts, describe);
 
 static void amount_is_read_as_documented(struct kunit *test)
@@ -105,4 +106,5 @@ static struct kunit_suite files_suite = {
 	.name = "bc_files",
 	.test_cases = files_cases,
 };
+
 kunit_test_suite(files_suite);

@@ -12,6 +12,10 @@
 #define BC_PARSE_MINUS_ONE	BIT(1)	/* -1 for "max", as v1 has it */
 
 int bc_parse_amount(const char *buf, size_t len, unsigned int how, u64 *val);
+int bc_set_limit(struct beancounter *bc, u64 limit, bool not_below_usage);
+int bc_set_reserved(struct beancounter *bc, u64 reserved);
+int bc_set_strict(struct beancounter *bc, bool strict);
+
 int bc_set_files(struct cgroup_subsys *ss, bool bytes);
 
 #endif /* _KERNEL_BC_INTERNAL_H */

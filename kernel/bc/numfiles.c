@@ -11,7 +11,9 @@
  *
  * RLIMIT_NOFILE bounds descriptors per process, and a group can have as many
  * processes as it can fork; nr_files is bounded for the machine. This is the
- * bound between the two, and a refusal looks like the former: EMFILE.
+ * bound between the two, and a refusal looks like the former: EMFILE. Where the
+ * groups together have come up to the machine's amount, it is mainline's ENFILE,
+ * as it would have been a few files later.
  */
 
 #include <linux/err.h>
@@ -34,7 +36,16 @@ static struct bc_resource numfiles_resource = {
 	.capacity	= numfiles_capacity,
 };
 
-BC_SUBSYS(numfiles, numfiles_resource);
+static struct cgroup_subsys_state *
+numfiles_css_alloc(struct cgroup_subsys_state *parent)
+{
+	return bc_css_alloc(&numfiles_resource, parent);
+}
+
+struct cgroup_subsys numfiles_cgrp_subsys = {
+	.css_alloc	= numfiles_css_alloc,
+	BC_CSS_CALLBACKS,
+};
 
 int __bc_file_charge(struct file *file)
 {
@@ -42,7 +53,7 @@ int __bc_file_charge(struct file *file)
 					    true);
 
 	if (IS_ERR(owner))
-		return -EMFILE;
+		return PTR_ERR(owner) == -ENOSPC ? -ENFILE : -EMFILE;
 	file->f_bc = owner;
 	return 0;
 }

@@ -2,9 +2,15 @@
 /*
  * res_counter: the charge engine of the beancounters
  *
- * Counters form trees; all trees of a resource meet in its res_root. A charge
- * to a counter counts in every counter up to the root, and is refused where
- * one of them has no room.
+ * Counters form trees; all trees of a resource meet in its res_root. What a
+ * counter takes from its parent is the greater of what it uses and what it has
+ * reserved. One rule makes three kinds of hierarchy:
+ *
+ *  - With nothing reserved a charge counts in every counter up to the root, and
+ *    is refused where one of them has no room.
+ *  - With all that the limit allows reserved, a counter lives on what it has
+ *    borrowed, and no charge gets past it.
+ *  - With some of it reserved, that much is guaranteed, and the rest is shared.
  *
  * There is one lock: every counter of a tree is guarded by the lock of the tree's
  * uppermost counter. The root alone is shared by trees, and is one atomic word.
@@ -16,11 +22,11 @@
  * From this follow the invariants, at every instant that anybody can see. The
  * counters below the root are seen under the lock only.
  *
- *  1. A counter's usage is what it holds itself, what it has inherited, and the
- *     usage of its children: charges and uncharges change the whole path in one
- *     critical section, and removal moves units within the parent's usage. The
- *     root's usage is never below the sum of its children's: it is raised
- *     before theirs and lowered after.
+ *  1. A counter's usage is what it holds itself, what it has inherited, and what
+ *     its children take: charges, uncharges, borrowing and repaying change the
+ *     whole path in one critical section, and removal moves units within the
+ *     parent's usage. The root's usage is never below what its children take:
+ *     it is raised before theirs and lowered after.
  *  2. No charge but a forced one is admitted that takes usage above the barrier
  *     (or limit): bounds and usage are read and changed under the same lock, or
  *     in the same atomic step.
@@ -28,8 +34,12 @@
  *     nothing is changed before everything is known to fit, so there is nothing
  *     to take back, and no other charge can be refused because of units that
  *     were there for a moment only.
+ *  4. Trivially, as long as there are no stocks: what is counted is held or lent.
  *  5. Every unit is returned once, to the counter that has it now (see "Owners"
- *     below). Returning what was never taken is reported once and stops at 0.
+ *     below). A counter that is asked for more than was taken reports it once
+ *     and stops at 0.
+ *  6. Borrowing and repaying move units between a counter and its parent in one
+ *     critical section. Units in use cannot be repaid.
  *
  * Their numbers are those of Documentation/bc/res_counter.rst.
  *
@@ -44,8 +54,8 @@
  *
  * Owners of a removed chain of groups forward to each other. An uncharge that
  * had to follow more than one step makes its owner forward to where it arrived,
- * and so no chain is walked twice. Removing a group costs the same whether one
- * owner forwards to it or a million do.
+ * so that the next one from there has one step to go. Removing a group costs the
+ * same whether one owner forwards to it or a million do.
  */
 
 #include <linux/bug.h>
@@ -99,11 +109,11 @@ static void res_owner_put(struct res_owner *owner, u64 refs)
 /*
  * The nearest owner from @owner on whose counter is there, or NULL: the root.
  * What it finds can be removed at any time: the caller, in an RCU read section,
- * must look again under the lock. Pairs with the release in
- * res_counter_remove(): who sees no counter sees where to go instead.
+ * must look again under the lock.
  */
 static struct res_owner *res_owner_live(struct res_owner *owner)
 {
+	/* With the release in res_counter_remove(): no counter, but where to go. */
 	while (owner && !smp_load_acquire(&owner->counter))
 		owner = READ_ONCE(owner->forward);
 	return owner;
@@ -161,6 +171,7 @@ static bool res_root_charge(struct res_root *root, u64 n,
 	} while (!atomic64_try_cmpxchg(&root->usage, &usage, usage + n));
 
 	if (!fits) {
+		refusal->machine = true;
 		refusal->usage = usage;
 		refusal->bound = capacity;
 		refusal->at = BC_LIMIT;
@@ -171,42 +182,98 @@ static bool res_root_charge(struct res_root *root, u64 n,
 	return fits;
 }
 
-static void res_root_uncharge(struct res_root *root, u64 n)
+/* Returns the units that were not there. */
+static u64 res_root_uncharge(struct res_root *root, u64 n)
 {
 	s64 usage = atomic64_read(&root->usage);
-	s64 left;
+	u64 there;
 
 	do {
-		left = usage - min_t(u64, usage, n);
-	} while (!atomic64_try_cmpxchg(&root->usage, &usage, left));
-
-	WARN_ONCE(usage < n, "res_counter: %llu units returned to a root that has %lld\n",
-		  n, usage);
+		there = min_t(u64, usage, n);
+	} while (!atomic64_try_cmpxchg(&root->usage, &usage, usage - there));
+	return n - there;
 }
 
-/* The nearest counter from @counter up that has no room, with the reason. */
-static bool res_counter_full(struct res_counter *counter, u64 n,
-			     enum bc_severity severity,
-			     struct res_refusal *refusal)
+/* What @counter takes out of its parent, with @usage units in use. */
+static u64 res_taken(const struct res_counter *counter, u64 usage)
+{
+	return max(usage, counter->reserved);
+}
+
+/*
+ * Looks for room for @n units in @counter and upwards, and describes in @refusal
+ * the nearest counter that has none. Returns how many units get past all
+ * reservations, to the root.
+ */
+static u64 res_path_check(struct res_counter *counter, u64 n,
+			  enum bc_severity severity,
+			  struct res_refusal *refusal)
 {
 	struct res_counter *c;
 
-	for (c = counter; c; c = c->parent) {
-		if (!res_fits(c->usage, n, c->limit)) {
+	for (c = counter; c && n; c = c->parent) {
+		if (refusal->counter) {
+			/* One is enough. */
+		} else if (!res_fits(c->usage, n, c->limit)) {
+			refusal->counter = c;
 			refusal->at = BC_LIMIT;
 			refusal->bound = c->limit;
 		} else if (severity == BC_BARRIER &&
 			   !res_fits(c->usage, n, c->barrier)) {
+			refusal->counter = c;
 			refusal->at = BC_BARRIER;
 			refusal->bound = c->barrier;
-		} else {
-			continue;
 		}
-		refusal->counter = c;
-		refusal->usage = c->usage;
-		return true;
+		if (refusal->counter == c) {
+			refusal->n = n;
+			refusal->usage = c->usage;
+		}
+		n = res_taken(c, c->usage + n) - res_taken(c, c->usage);
 	}
-	return false;
+	return n;
+}
+
+/* Adds @n units to @counter, and upwards what no reservation covers. */
+static void res_path_add(struct res_counter *counter, u64 n,
+			 enum bc_severity severity, bool *crossed)
+{
+	struct res_counter *c;
+
+	for (c = counter; c && n; c = c->parent) {
+		u64 barrier = min(c->barrier, c->limit);
+		u64 usage = c->usage + n;
+
+		if (severity == BC_LIMIT && c->usage <= barrier &&
+		    usage > barrier) {
+			WRITE_ONCE(c->crossed, true);
+			*crossed = true;
+		}
+		c->charged += n;
+		n = res_taken(c, usage) - res_taken(c, c->usage);
+		c->usage = usage;
+		c->max_usage = max(c->max_usage, usage);
+		c->recent_max = max(c->recent_max, usage);
+	}
+}
+
+/*
+ * Takes @n units out of @counter, and upwards what was not reserved. Returns the
+ * units that the root did not have.
+ */
+static u64 res_path_sub(struct res_root *root, struct res_counter *counter,
+			u64 n)
+{
+	struct res_counter *c;
+
+	for (c = counter; c && n; c = c->parent) {
+		u64 usage = c->usage - n;
+
+		c->uncharged += n;
+		n = res_taken(c, c->usage) - res_taken(c, usage);
+		c->usage = usage;
+		c->min_usage = min(c->min_usage, usage);
+	}
+	return n ? res_root_uncharge(root, n) : 0;
 }
 
 /*
@@ -217,37 +284,25 @@ static bool __res_counter_charge(struct res_counter *counter, u64 n,
 				 enum bc_severity severity,
 				 struct res_refusal *refusal, bool *crossed)
 {
-	struct res_refusal machine = { .counter = counter->top, .n = n };
-	struct res_counter *c;
+	struct res_refusal machine = { .counter = counter->top };
+	const bool force = severity == BC_FORCE;
 
 	lockdep_assert_held(&counter->top->lock);
 
-	refusal->n = n;
-	if (res_counter_full(counter, n, min(severity, BC_LIMIT), refusal) &&
-	    severity != BC_FORCE)
+	machine.n = res_path_check(counter, n, min(severity, BC_LIMIT), refusal);
+	if (refusal->counter && !force)
 		return false;
-	if (!res_root_charge(counter->root, n, severity, &machine)) {
+	if (machine.n &&
+	    !res_root_charge(counter->root, machine.n, severity, &machine)) {
 		if (!refusal->counter)
 			*refusal = machine;
-		if (severity != BC_FORCE)
+		if (!force)
 			return false;
 	}
 
 	/* Decided: from here on nothing fails. */
 	counter->held += n;
-	for (c = counter; c; c = c->parent) {
-		u64 barrier = min(c->barrier, c->limit);
-
-		if (severity == BC_LIMIT && c->usage <= barrier &&
-		    !res_fits(c->usage, n, barrier)) {
-			WRITE_ONCE(c->crossed, true);
-			*crossed = true;
-		}
-		c->usage += n;
-		c->charged += n;
-		c->max_usage = max(c->max_usage, c->usage);
-		c->recent_max = max(c->recent_max, c->usage);
-	}
+	res_path_add(counter, n, severity, crossed);
 	return true;
 }
 
@@ -283,14 +338,14 @@ static struct res_owner *res_counter_attempt(struct res_counter *counter, u64 n,
 	struct res_owner *owner;
 	unsigned long flags;
 
-	refusal->counter = NULL;
+	*refusal = (struct res_refusal) { };
 	counter = res_counter_lock_live(counter, &flags);
 	if (!counter)
 		return NULL;
 	if (__res_counter_charge(counter, n, severity, refusal, crossed))
 		owner = counter->owner;
 	else
-		owner = ERR_PTR(-EDQUOT);
+		owner = ERR_PTR(refusal->machine ? -ENOSPC : -EDQUOT);
 	res_counter_unlock(counter, flags);
 	return owner;
 }
@@ -300,27 +355,24 @@ static struct res_owner *res_counter_attempt(struct res_counter *counter, u64 n,
  * @counter: what to charge
  * @n: units, 1 to %RES_COUNTER_MAX
  *
- * Charges if every bound has room, as %BC_BARRIER does, but a refusal counts
- * for nothing and calls nothing: the caller goes on with res_counter_charge(),
- * which costs it no more than it would have cost first.
+ * Charges if every bound has room, as %BC_BARRIER does. A refusal counts for
+ * nothing and calls nothing: it only tells the caller that what is to be done is
+ * work for res_counter_charge().
  *
  * Context: Any context but NMI. @counter and its ancestors must stay allocated.
  * Return: What the charged object has to point to, for res_counter_uncharge().
+ *
  * * %NULL - @counter and everything between it and the root were removed:
  *   nothing was charged, and nothing is to be uncharged.
- * * -EAGAIN - A barrier is in the way; nothing has changed.
- * * -EDQUOT - A limit is in the way; nothing has changed.
+ * * -EDQUOT - A group has no room; nothing has changed.
+ * * -ENOSPC - The machine has no room; nothing has changed.
  */
 struct res_owner *res_counter_try_charge(struct res_counter *counter, u64 n)
 {
 	struct res_refusal refusal;
-	struct res_owner *owner;
 	bool crossed = false;
 
-	owner = res_counter_attempt(counter, n, BC_BARRIER, &refusal, &crossed);
-	if (IS_ERR(owner) && refusal.at == BC_BARRIER)
-		return ERR_PTR(-EAGAIN);
-	return owner;
+	return res_counter_attempt(counter, n, BC_BARRIER, &refusal, &crossed);
 }
 
 /**
@@ -330,17 +382,17 @@ struct res_owner *res_counter_try_charge(struct res_counter *counter, u64 n)
  * @severity: see &enum bc_severity
  * @may_block: callbacks may sleep
  *
- * Where there is no room, limit_hit() is asked for some; then the refusal is
- * counted and reported. The counter that has no room is asked and blamed, which
- * may be an ancestor of @counter.
+ * Where a barrier has no room, privileged() is asked whether that is the bound
+ * that counts; where there is none still, limit_hit() is asked for some; then the
+ * refusal is counted and reported. The counter that has no room is asked and
+ * blamed, which may be an ancestor of @counter.
  *
  * The idea of severities and of barrier_hit() and limit_hit() comes from the
  * beancounter patches of 2006.
  *
  * Context: Any context but NMI; task context, no spinlock held, with
  * @may_block. @counter and its ancestors must stay allocated.
- * Return: As res_counter_try_charge(), but any refusal is -EDQUOT; with
- * %BC_FORCE there is none.
+ * Return: As res_counter_try_charge(); no error with %BC_FORCE.
  */
 struct res_owner *res_counter_charge(struct res_counter *counter, u64 n,
 				     enum bc_severity severity, bool may_block)
@@ -351,6 +403,7 @@ struct res_owner *res_counter_charge(struct res_counter *counter, u64 n,
 	struct res_owner *owner;
 	struct res_counter *c;
 	bool crossed = false;
+	bool asked = false;
 
 	if (WARN_ON_ONCE(n > RES_COUNTER_MAX))
 		return ERR_PTR(-EDQUOT);
@@ -358,7 +411,17 @@ struct res_owner *res_counter_charge(struct res_counter *counter, u64 n,
 	for (;;) {
 		owner = res_counter_attempt(counter, n, severity, &refusal,
 					    &crossed);
-		if (!IS_ERR(owner) || !retries--)
+		if (!IS_ERR(owner))
+			break;
+		/* The answer may leave traces: ask once, and only if it matters. */
+		if (severity == BC_BARRIER && refusal.at == BC_BARRIER && !asked) {
+			asked = true;
+			if (ops->privileged && ops->privileged()) {
+				severity = BC_LIMIT;
+				continue;
+			}
+		}
+		if (!retries--)
 			break;
 		if (!ops->limit_hit || !ops->limit_hit(&refusal, may_block))
 			break;
@@ -376,12 +439,12 @@ struct res_owner *res_counter_charge(struct res_counter *counter, u64 n,
 		return owner;
 
 	/*
-	 * Whoever clears the mark makes the call: where several charges cross a
-	 * barrier at a time, they may serve each other, and none is served twice.
+	 * Whoever clears the mark makes the call. Where several charges cross a
+	 * barrier at a time one may do it for all.
 	 */
 	for (c = counter; c; c = c->parent)
 		if (READ_ONCE(c->crossed) && xchg(&c->crossed, false))
-			ops->barrier_hit(c, n);
+			ops->barrier_hit(c);
 	return owner;
 }
 
@@ -395,19 +458,12 @@ static u64 __res_counter_uncharge(struct res_counter *counter,
 	u64 *from = counter == owner->counter ? &counter->held :
 						&counter->inherited;
 	u64 missing = n - min(n, *from);
-	struct res_counter *c;
 
 	lockdep_assert_held(&counter->top->lock);
 
 	n -= missing;
 	*from -= n;
-	for (c = counter; c; c = c->parent) {
-		c->usage -= n;
-		c->uncharged += n;
-		c->min_usage = min(c->min_usage, c->usage);
-	}
-	res_root_uncharge(counter->root, n);
-	return missing;
+	return missing + res_path_sub(counter->root, counter, n);
 }
 
 /**
@@ -432,7 +488,7 @@ void res_counter_uncharge(struct res_owner *owner, u64 n)
 		unsigned long flags;
 
 		if (!live) {
-			res_root_uncharge(owner->root, n);
+			missing = res_root_uncharge(owner->root, n);
 			own = false;
 			break;
 		}
@@ -464,8 +520,9 @@ void res_counter_uncharge(struct res_owner *owner, u64 n)
  * @counter: zeroed memory
  * @parent: the counter above, not removed; %NULL directly below the root
  * @root: the machine's account
+ * @limit: the limit to begin with
  *
- * Both bounds start at %RES_COUNTER_MAX.
+ * The barrier starts at %RES_COUNTER_MAX.
  *
  * @counter must stay allocated until a grace period after
  * res_counter_remove(), and at least as long as any counter below it.
@@ -474,9 +531,9 @@ void res_counter_uncharge(struct res_owner *owner, u64 n)
  * Return: 0, or -ENOMEM.
  */
 int res_counter_init(struct res_counter *counter, struct res_counter *parent,
-		     struct res_root *root)
+		     struct res_root *root, u64 limit)
 {
-	struct res_owner *owner = kzalloc(sizeof(*owner), GFP_KERNEL);
+	struct res_owner *owner = kzalloc(sizeof(*owner), GFP_KERNEL_ACCOUNT);
 
 	if (!owner)
 		return -ENOMEM;
@@ -490,25 +547,25 @@ int res_counter_init(struct res_counter *counter, struct res_counter *parent,
 	counter->root = root;
 	counter->owner = owner;
 	counter->barrier = RES_COUNTER_MAX;
-	counter->limit = RES_COUNTER_MAX;
+	counter->limit = limit;
 	atomic64_set(&counter->failcnt, 0);
 	return 0;
 }
 
 /**
  * res_counter_remove() - take a counter out of its tree
- * @counter: a counter whose children were all removed
+ * @counter: a counter whose children were all removed, but for such as never
+ *	held anything
  *
- * What it holds is inherited by its parent: the parent's usage has it in any
- * case, and does not change. A charge under way finds the counter either before
+ * What it holds is inherited by its parent, whose usage has it in any case; what
+ * it has reserved and does not use is repaid. A charge under way finds the counter either before
  * or after, and after goes to the nearest ancestor. Does nothing the second
  * time.
  *
  * The idea that a removed counter leaves its charges to its parent is that of
  * memory cgroups' obj_cgroup.
  *
- * Context: Any context but NMI; must not race with itself, nor with the removal
- * of an ancestor.
+ * Context: Any context but NMI; must not race with itself.
  * Return: The number of units that were left to the parent.
  */
 u64 res_counter_remove(struct res_counter *counter)
@@ -516,24 +573,32 @@ u64 res_counter_remove(struct res_counter *counter)
 	struct res_counter *parent = counter->parent;
 	struct res_owner *owner = counter->owner;
 	unsigned long flags;
-	u64 left;
+	u64 left, unused;
 
 	raw_spin_lock_irqsave(&counter->top->lock, flags);
 	if (counter->removed) {
 		raw_spin_unlock_irqrestore(&counter->top->lock, flags);
 		return 0;
 	}
+	/* Cgroup core frees a group that failed to come online when it likes. */
+	while (parent && parent->removed)
+		parent = parent->parent;
 	left = counter->usage;
+	unused = res_taken(counter, left) - left;
 	if (parent) {
 		parent->inherited += left;
+		parent->lent -= counter->reserved;
 		atomic64_inc(&parent->owner->refs);
 		owner->forward = parent->owner;
 	}
+	res_path_sub(counter->root, parent, unused);
 	atomic64_add(counter->held, &owner->refs);
 	counter->usage = 0;
 	counter->held = 0;
 	counter->inherited = 0;
+	counter->reserved = 0;
 	counter->removed = true;
+	/* Pairs with the acquire in res_owner_live(). */
 	smp_store_release(&owner->counter, NULL);
 	raw_spin_unlock_irqrestore(&counter->top->lock, flags);
 
@@ -549,9 +614,12 @@ u64 res_counter_remove(struct res_counter *counter)
  *
  * Context: Any context but NMI.
  * Return:
+ *
  * * 0 - Every charge from now on is held to the new limit.
- * * -EINVAL - @limit is above %RES_COUNTER_MAX; nothing has changed.
- * * -EBUSY - @not_below_usage, and more is held; nothing has changed.
+ * * -EINVAL - @limit is above %RES_COUNTER_MAX, or below what is reserved;
+ *   nothing has changed.
+ * * -EBUSY - It is below what is lent to the children or, with
+ *   @not_below_usage, below what is held; nothing has changed.
  */
 int res_counter_set_limit(struct res_counter *counter, u64 limit,
 			  bool not_below_usage)
@@ -563,11 +631,110 @@ int res_counter_set_limit(struct res_counter *counter, u64 limit,
 		return -EINVAL;
 
 	raw_spin_lock_irqsave(&counter->top->lock, flags);
-	if (not_below_usage && counter->usage > limit)
+	if (counter->reserved > limit)
+		err = -EINVAL;
+	else if (counter->lent > limit ||
+		 (not_below_usage && counter->usage > limit))
 		err = -EBUSY;
 	else
 		counter->limit = limit;
 	raw_spin_unlock_irqrestore(&counter->top->lock, flags);
+	return err;
+}
+
+/*
+ * One try to change the reservation, under the lock. On -ENOSPC and -EBUSY
+ * @lacking is set to where how many units are missing.
+ */
+static int __res_counter_set_reserved(struct res_counter *counter, u64 reserved,
+				      bool wall, struct res_refusal *lacking)
+{
+	const u64 limit = wall ? reserved : counter->limit;
+	struct res_counter *parent = counter->parent;
+	const u64 old = res_taken(counter, counter->usage);
+	const u64 new = max(counter->usage, reserved);
+	struct res_root *root = counter->root;
+	bool crossed;
+
+	if (reserved > limit)
+		return -EINVAL;
+	if (reserved < counter->reserved && reserved < counter->usage) {
+		lacking->counter = counter;
+		lacking->n = counter->usage - reserved;
+		return -EBUSY;
+	}
+	if (new > old) {
+		struct res_refusal machine = { .counter = counter->top };
+
+		machine.n = res_path_check(parent, new - old, BC_LIMIT, lacking);
+		/* Nobody lends what only the privileged may take. */
+		if (!lacking->counter && machine.n &&
+		    !res_root_charge(root, machine.n, BC_BARRIER, &machine))
+			*lacking = machine;
+		if (lacking->counter) {
+			lacking->n += lacking->usage;
+			lacking->n -= lacking->bound;
+			return -ENOSPC;
+		}
+		/* Lending calls no barrier_hit(): that is for charges. */
+		res_path_add(parent, new - old, BC_FORCE, &crossed);
+	}
+	if (parent)
+		parent->lent = parent->lent - counter->reserved + reserved;
+	counter->reserved = reserved;
+	counter->limit = limit;
+	if (new < old)
+		res_path_sub(root, parent, old - new);
+	return 0;
+}
+
+/**
+ * res_counter_set_reserved() - borrow from the parent, or repay
+ * @counter: the counter
+ * @reserved: units that are to be there for @counter alone, used or not
+ * @wall: make this the limit as well: @counter then lives on what it borrowed,
+ *	and no charge reaches the parent
+ * @shrink: asked to make room; %NULL: there is no other try
+ * @retries: how often at most
+ *
+ * What @counter takes from its parent is the greater of what it uses and what it
+ * has reserved. Borrowing thus charges the parent, and whom the parent does not
+ * cover, only for what @counter does not take already. It is held to limits, not
+ * to barriers, and to the amount that the machine has for everyone.
+ *
+ * Borrowing and repaying, the shrink callback and its retries come from the
+ * res_counter hierarchy patch of 2008, where all walls were high.
+ *
+ * Context: Task context; sleeps only in @shrink.
+ * Return:
+ *
+ * * 0 - Borrowed or repaid.
+ * * -EINVAL - @reserved is above the limit; nothing has changed.
+ * * -ENOSPC - An ancestor or the machine has no such room; nothing has changed.
+ * * -EBUSY - Units that are in use would be given back; nothing has changed.
+ */
+int res_counter_set_reserved(struct res_counter *counter, u64 reserved,
+			     bool wall, res_shrink_t shrink,
+			     unsigned int retries)
+{
+	struct res_refusal lacking;
+	unsigned long flags;
+	int err;
+
+	if (reserved > RES_COUNTER_MAX)
+		return -EINVAL;
+	/* "Unlimited" is no amount that anybody has. */
+	if (reserved == RES_COUNTER_MAX)
+		return -ENOSPC;
+
+	do {
+		lacking.counter = NULL;
+		raw_spin_lock_irqsave(&counter->top->lock, flags);
+		err = __res_counter_set_reserved(counter, reserved, wall,
+						 &lacking);
+		raw_spin_unlock_irqrestore(&counter->top->lock, flags);
+	} while (lacking.counter && shrink && retries-- &&
+		 shrink(lacking.counter, lacking.n));
 	return err;
 }
 
@@ -578,6 +745,7 @@ int res_counter_set_limit(struct res_counter *counter, u64 limit,
  *
  * Context: Any context but NMI.
  * Return:
+ *
  * * 0 - Every charge from now on is held to the new barrier.
  * * -EINVAL - @barrier is above %RES_COUNTER_MAX; nothing has changed.
  */
@@ -599,6 +767,8 @@ int res_counter_set_barrier(struct res_counter *counter, u64 barrier)
  * @counter: the counter
  * @snap: where to
  *
+ * All but failcnt, which is counted after the refusal.
+ *
  * Context: Any context but NMI.
  */
 void res_counter_read(struct res_counter *counter, struct res_snapshot *snap)
@@ -610,6 +780,8 @@ void res_counter_read(struct res_counter *counter, struct res_snapshot *snap)
 		.usage		= counter->usage,
 		.held		= counter->held,
 		.inherited	= counter->inherited,
+		.reserved	= counter->reserved,
+		.lent		= counter->lent,
 		.barrier	= counter->barrier,
 		.limit		= counter->limit,
 		.max_usage	= counter->max_usage,
@@ -638,8 +810,10 @@ void res_counter_reset(struct res_counter *counter, unsigned int what)
 		counter->max_usage = counter->usage;
 	if (what & RES_RESET_MIN)
 		counter->min_usage = counter->usage;
-	if (what & RES_RESET_TOTALS)
-		counter->charged = counter->uncharged = 0;
+	if (what & RES_RESET_TOTALS) {
+		counter->charged = 0;
+		counter->uncharged = 0;
+	}
 	if (what & RES_RESET_FAILCNT)
 		atomic64_set(&counter->failcnt, 0);
 	raw_spin_unlock_irqrestore(&counter->top->lock, flags);

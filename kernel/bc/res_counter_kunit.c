@@ -45,7 +45,7 @@ static u64 told_capacity(struct res_root *root, enum bc_severity severity)
 					told->capacity;
 }
 
-static void told_barrier_hit(struct res_counter *counter, u64 n)
+static void told_barrier_hit(struct res_counter *counter)
 {
 	root_told(counter->root)->barrier_hits++;
 	root_told(counter->root)->barrier_hit_at = counter;
@@ -86,7 +86,17 @@ static void told_owner_freed(struct res_root *root)
 	root_told(root)->freed++;
 }
 
+static bool is_privileged;
+static unsigned int asked;
+
+static bool told_privileged(void)
+{
+	asked++;
+	return is_privileged;
+}
+
 static const struct res_counter_ops told_ops = {
+	.privileged	= told_privileged,
 	.capacity	= told_capacity,
 	.barrier_hit	= told_barrier_hit,
 	.limit_hit	= told_limit_hit,
@@ -114,7 +124,8 @@ static struct res_counter *new_counter(struct kunit *test, struct told *told,
 
 	counter = kunit_kzalloc(test, sizeof(*counter), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, counter);
-	KUNIT_ASSERT_EQ(test, res_counter_init(counter, parent, &told->root), 0);
+	KUNIT_ASSERT_EQ(test, res_counter_init(counter, parent, &told->root,
+					       RES_COUNTER_MAX), 0);
 	return counter;
 }
 
@@ -144,8 +155,11 @@ static struct res_owner *must_charge(struct kunit *test,
 static void must_refuse(struct kunit *test, struct res_counter *counter, u64 n,
 			enum bc_severity severity)
 {
-	KUNIT_EXPECT_EQ(test, PTR_ERR(res_counter_charge(counter, n, severity,
-							 true)), -EDQUOT);
+	struct res_owner *owner = res_counter_charge(counter, n, severity, true);
+	struct told *told = root_told(counter->root);
+
+	KUNIT_EXPECT_EQ(test, PTR_ERR(owner),
+			told->last.machine ? -ENOSPC : -EDQUOT);
 }
 
 static void limit_holds_to_the_unit(struct kunit *test)
@@ -243,6 +257,56 @@ static void barrier_above_limit_means_limit(struct kunit *test)
 	res_counter_remove(c);
 }
 
+static void privilege_is_asked_when_it_matters(struct kunit *test)
+{
+	struct told *told = new_root(test);
+	struct res_counter *c = new_counter(test, told, NULL);
+	struct res_owner *owner;
+
+	KUNIT_ASSERT_EQ(test, res_counter_set_limit(c, 4, true), 0);
+	KUNIT_ASSERT_EQ(test, res_counter_set_barrier(c, 2), 0);
+	asked = 0;
+	is_privileged = true;
+	owner = must_charge(test, c, 2);
+	KUNIT_EXPECT_EQ(test, asked, 0);
+	must_charge(test, c, 2);
+	KUNIT_EXPECT_EQ(test, asked, 1);
+	KUNIT_EXPECT_EQ(test, told->barrier_hits, 1);
+	KUNIT_EXPECT_EQ(test, told->refusals, 0);
+	must_refuse(test, c, 1, BC_BARRIER);
+	KUNIT_EXPECT_EQ(test, asked, 1);
+
+	/* The limit refuses, room is made, and then it is the barrier. */
+	told->victim = owner;
+	told->retries = 1;
+	must_charge(test, c, 1);
+	KUNIT_EXPECT_EQ(test, asked, 2);
+
+	is_privileged = false;
+	res_counter_uncharge(owner, 1);
+	must_refuse(test, c, 1, BC_BARRIER);
+	KUNIT_EXPECT_EQ(test, asked, 3);
+	KUNIT_EXPECT_EQ(test, told->last.at, BC_BARRIER);
+
+	res_counter_uncharge(owner, 3);
+	res_counter_remove(c);
+}
+
+static void removal_of_one_that_never_was(struct kunit *test)
+{
+	struct told *told = new_root(test);
+	struct res_counter *top = new_counter(test, told, NULL);
+	struct res_counter *mid = new_counter(test, told, top);
+	struct res_counter *low = new_counter(test, told, mid);
+
+	res_counter_remove(mid);
+	KUNIT_EXPECT_EQ(test, told->freed, 1);
+	res_counter_remove(low);
+	KUNIT_EXPECT_EQ(test, told->freed, 2);
+	res_counter_remove(top);
+	KUNIT_EXPECT_EQ(test, told->freed, 3);
+}
+
 static void try_charge_tells_nobody(struct kunit *test)
 {
 	struct told *told = new_root(test);
@@ -252,7 +316,7 @@ static void try_charge_tells_nobody(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, res_counter_set_barrier(c, 1), 0);
 	owner = res_counter_try_charge(c, 1);
 	KUNIT_ASSERT_FALSE(test, IS_ERR_OR_NULL(owner));
-	KUNIT_EXPECT_EQ(test, PTR_ERR(res_counter_try_charge(c, 1)), -EAGAIN);
+	KUNIT_EXPECT_EQ(test, PTR_ERR(res_counter_try_charge(c, 1)), -EDQUOT);
 	KUNIT_EXPECT_EQ(test, snapshot(c).failcnt, 0);
 	KUNIT_EXPECT_EQ(test, told->refusals + told->limit_hits, 0);
 	res_counter_uncharge(owner, 1);
@@ -349,12 +413,12 @@ static void machine_has_a_limit(struct kunit *test)
 	must_refuse(test, low, 1, BC_BARRIER);
 	KUNIT_EXPECT_EQ(test, told->last.at, BC_BARRIER);
 	KUNIT_EXPECT_EQ(test, told->last.bound, 12);
-	KUNIT_EXPECT_EQ(test, PTR_ERR(res_counter_try_charge(low, 1)), -EAGAIN);
+	KUNIT_EXPECT_EQ(test, PTR_ERR(res_counter_try_charge(low, 1)), -ENOSPC);
 	KUNIT_EXPECT_PTR_EQ(test, res_counter_charge(low, 1, BC_LIMIT, true),
 			    of_low);
 	must_refuse(test, low, 1, BC_BARRIER);
 	KUNIT_EXPECT_EQ(test, told->last.at, BC_LIMIT);
-	KUNIT_EXPECT_EQ(test, PTR_ERR(res_counter_try_charge(low, 1)), -EDQUOT);
+	KUNIT_EXPECT_EQ(test, PTR_ERR(res_counter_try_charge(low, 1)), -ENOSPC);
 
 	res_counter_uncharge(of_a, 7);
 	res_counter_uncharge(of_low, 6);
@@ -593,6 +657,202 @@ static void chains_of_owners_are_freed(struct kunit *test)
 	}
 }
 
+static void reserve(struct kunit *test, struct res_counter *counter, u64 n,
+		    int expected)
+{
+	KUNIT_EXPECT_EQ(test, expected,
+			res_counter_set_reserved(counter, n, false, NULL, 0));
+}
+
+static void reservation_covers_charges(struct kunit *test)
+{
+	struct told *told = new_root(test);
+	struct res_counter *top = new_counter(test, told, NULL);
+	struct res_counter *low = new_counter(test, told, top);
+	struct res_counter *other = new_counter(test, told, top);
+	struct res_owner *owner, *of_other;
+
+	KUNIT_ASSERT_EQ(test, res_counter_set_limit(top, 10, true), 0);
+	reserve(test, low, 4, 0);
+	KUNIT_EXPECT_EQ(test, snapshot(top).usage, 4);
+	KUNIT_EXPECT_EQ(test, snapshot(top).lent, 4);
+	KUNIT_EXPECT_EQ(test, snapshot(low).usage, 0);
+	KUNIT_EXPECT_EQ(test, root_usage(told), 4);
+
+	/* Others have what is left, and cannot touch what is lent. */
+	of_other = must_charge(test, other, 6);
+	must_refuse(test, other, 1, BC_LIMIT);
+	owner = must_charge(test, low, 4);
+	KUNIT_EXPECT_EQ(test, snapshot(top).usage, 10);
+	must_refuse(test, low, 1, BC_LIMIT);
+	KUNIT_EXPECT_PTR_EQ(test, told->last.counter, top);
+
+	/* A ceiling above the guarantee: beyond it, room is shared. */
+	res_counter_uncharge(of_other, 3);
+	must_charge(test, low, 2);
+	KUNIT_EXPECT_EQ(test, snapshot(top).usage, 9);
+	res_counter_uncharge(owner, 5);
+	KUNIT_EXPECT_EQ(test, snapshot(top).usage, 7);
+	KUNIT_EXPECT_EQ(test, root_usage(told), 7);
+
+	res_counter_uncharge(owner, 1);
+	res_counter_uncharge(of_other, 3);
+	reserve(test, low, 0, 0);
+	KUNIT_EXPECT_EQ(test, snapshot(top).usage, 0);
+	KUNIT_EXPECT_EQ(test, root_usage(told), 0);
+	res_counter_remove(other);
+	res_counter_remove(low);
+	res_counter_remove(top);
+}
+
+static void borrowing_asks_only_for_what_is_not_taken(struct kunit *test)
+{
+	struct told *told = new_root(test);
+	struct res_counter *top = new_counter(test, told, NULL);
+	struct res_counter *low = new_counter(test, told, top);
+	struct res_counter *other = new_counter(test, told, top);
+	struct res_owner *owner = must_charge(test, low, 60);
+	struct res_owner *of_other = must_charge(test, other, 40);
+
+	KUNIT_ASSERT_EQ(test, res_counter_set_limit(top, 100, true), 0);
+	reserve(test, low, 60, 0);
+	KUNIT_EXPECT_EQ(test, snapshot(top).usage, 100);
+	reserve(test, low, 61, -ENOSPC);
+	KUNIT_EXPECT_EQ(test, snapshot(low).reserved, 60);
+	res_counter_uncharge(of_other, 1);
+	/* The last unit can be lent. */
+	reserve(test, low, 61, 0);
+	KUNIT_EXPECT_EQ(test, snapshot(top).usage, 100);
+
+	res_counter_uncharge(owner, 60);
+	res_counter_uncharge(of_other, 39);
+	/* Removal repays. */
+	res_counter_remove(low);
+	KUNIT_EXPECT_EQ(test, snapshot(top).usage, 0);
+	KUNIT_EXPECT_EQ(test, snapshot(top).lent, 0);
+	KUNIT_EXPECT_EQ(test, root_usage(told), 0);
+	res_counter_remove(other);
+	res_counter_remove(top);
+}
+
+static void what_cannot_be_borrowed_or_repaid(struct kunit *test)
+{
+	struct told *told = new_root(test);
+	struct res_counter *top = new_counter(test, told, NULL);
+	struct res_counter *low = new_counter(test, told, top);
+	struct res_owner *owner;
+
+	told->capacity = 100;
+	told->for_all = 50;
+	reserve(test, low, 51, -ENOSPC);
+	reserve(test, low, RES_COUNTER_MAX, -ENOSPC);
+	reserve(test, low, RES_COUNTER_MAX + 1, -EINVAL);
+	KUNIT_ASSERT_EQ(test, res_counter_set_limit(low, 20, true), 0);
+	reserve(test, low, 21, -EINVAL);
+	reserve(test, low, 20, 0);
+	KUNIT_EXPECT_EQ(test, res_counter_set_limit(low, 19, false), -EINVAL);
+	KUNIT_EXPECT_EQ(test, res_counter_set_limit(top, 19, false), -EBUSY);
+	KUNIT_EXPECT_EQ(test, res_counter_set_limit(top, 20, false), 0);
+
+	owner = must_charge(test, low, 15);
+	reserve(test, low, 14, -EBUSY);
+	KUNIT_EXPECT_EQ(test, snapshot(low).reserved, 20);
+	reserve(test, low, 15, 0);
+	KUNIT_EXPECT_EQ(test, snapshot(top).usage, 15);
+	KUNIT_EXPECT_EQ(test, snapshot(top).lent, 15);
+
+	res_counter_uncharge(owner, 15);
+	res_counter_remove(low);
+	res_counter_remove(top);
+	KUNIT_EXPECT_EQ(test, root_usage(told), 0);
+}
+
+/* The model of 2008: the limit is what was borrowed. */
+static void high_walls(struct kunit *test)
+{
+	struct told *told = new_root(test);
+	struct res_counter *top = new_counter(test, told, NULL);
+	struct res_counter *low = new_counter(test, told, top);
+	struct res_owner *owner;
+
+	KUNIT_ASSERT_EQ(test, res_counter_set_limit(top, 10, true), 0);
+	KUNIT_ASSERT_EQ(test, res_counter_set_limit(low, 0, true), 0);
+	must_refuse(test, low, 1, BC_LIMIT);
+	KUNIT_EXPECT_EQ(test, -ENOSPC,
+			res_counter_set_reserved(low, 11, true, NULL, 0));
+	KUNIT_EXPECT_EQ(test, snapshot(low).limit, 0);
+	KUNIT_EXPECT_EQ(test, 0, res_counter_set_reserved(low, 7, true, NULL, 0));
+	KUNIT_EXPECT_EQ(test, snapshot(low).limit, 7);
+	KUNIT_EXPECT_EQ(test, snapshot(top).usage, 7);
+	owner = must_charge(test, low, 7);
+	KUNIT_EXPECT_EQ(test, snapshot(top).usage, 7);
+	KUNIT_EXPECT_EQ(test, snapshot(top).charged, 7);
+	must_refuse(test, low, 1, BC_LIMIT);
+	KUNIT_EXPECT_PTR_EQ(test, told->last.counter, low);
+	KUNIT_EXPECT_EQ(test, -EBUSY,
+			res_counter_set_reserved(low, 6, true, NULL, 0));
+	res_counter_uncharge(owner, 1);
+	KUNIT_EXPECT_EQ(test, 0, res_counter_set_reserved(low, 6, true, NULL, 0));
+	KUNIT_EXPECT_EQ(test, snapshot(low).limit, 6);
+	KUNIT_EXPECT_EQ(test, snapshot(top).usage, 6);
+
+	res_counter_remove(low);
+	KUNIT_EXPECT_EQ(test, snapshot(top).usage, 6);
+	res_counter_uncharge(owner, 6);
+	KUNIT_EXPECT_EQ(test, root_usage(told), 0);
+	res_counter_remove(top);
+}
+
+static bool shrink_by_victim(struct res_counter *counter, u64 n)
+{
+	struct told *told = root_told(counter->root);
+
+	told->last.counter = counter;
+	told->last.n = n;
+	told->limit_hits++;
+	res_counter_uncharge(told->victim, 1);
+	return true;
+}
+
+static bool shrink_in_vain(struct res_counter *counter, u64 n)
+{
+	root_told(counter->root)->limit_hits++;
+	return true;
+}
+
+static void shrinking_makes_room(struct kunit *test)
+{
+	struct told *told = new_root(test);
+	struct res_counter *top = new_counter(test, told, NULL);
+	struct res_counter *low = new_counter(test, told, top);
+
+	KUNIT_ASSERT_EQ(test, res_counter_set_limit(top, 10, true), 0);
+	told->victim = must_charge(test, top, 5);
+	KUNIT_EXPECT_EQ(test, 0, res_counter_set_reserved(low, 8, false,
+							  shrink_by_victim, 9));
+	KUNIT_EXPECT_EQ(test, told->limit_hits, 3);
+	KUNIT_EXPECT_PTR_EQ(test, told->last.counter, top);
+	KUNIT_EXPECT_EQ(test, told->last.n, 1);
+	res_counter_uncharge(told->victim, 2);
+
+	told->limit_hits = 0;
+	KUNIT_EXPECT_EQ(test, -ENOSPC,
+			res_counter_set_reserved(low, 11, false, shrink_in_vain, 4));
+	KUNIT_EXPECT_EQ(test, told->limit_hits, 4);
+
+	told->limit_hits = 0;
+	told->victim = must_charge(test, low, 8);
+	KUNIT_EXPECT_EQ(test, 0, res_counter_set_reserved(low, 6, false,
+							  shrink_by_victim, 9));
+	KUNIT_EXPECT_EQ(test, told->limit_hits, 2);
+	KUNIT_EXPECT_PTR_EQ(test, told->last.counter, low);
+
+	res_counter_uncharge(told->victim, 6);
+	res_counter_remove(low);
+	res_counter_remove(top);
+	KUNIT_EXPECT_EQ(test, root_usage(told), 0);
+}
+
 /*
  * Random operations. The model has for each group its own units, by the group
  * that they were charged to, and adds up whole subtrees whenever it is asked.
@@ -606,7 +866,7 @@ struct model {
 	struct {
 		struct res_counter	*counter;
 		int			parent;		/* -1: the root */
-		u64			barrier, limit;
+		u64			barrier, limit, reserved;
 	} group[GROUPS];
 	/* Units still out, by owner. */
 	struct {
@@ -621,12 +881,11 @@ static u32 below(struct model *m, u32 bound)
 	return prandom_u32_state(&m->rnd) % bound;
 }
 
-static bool is_below(struct model *m, int i, int above)
+static u64 model_usage(struct model *m, int group);
+
+static u64 model_taken(struct model *m, int group)
 {
-	for (; i >= 0; i = m->group[i].parent)
-		if (i == above)
-			return true;
-	return above < 0;
+	return max(model_usage(m, group), m->group[group].reserved);
 }
 
 static u64 model_usage(struct model *m, int group)
@@ -635,8 +894,22 @@ static u64 model_usage(struct model *m, int group)
 	int i;
 
 	for (i = 0; i < ARRAY_SIZE(m->out); i++)
-		if (m->out[i].n && is_below(m, m->out[i].at, group))
+		if (m->out[i].n && m->out[i].at == group)
 			sum += m->out[i].n;
+	for (i = 0; i < GROUPS; i++)
+		if (m->group[i].parent == group)
+			sum += model_taken(m, i);
+	return sum;
+}
+
+static u64 model_lent(struct model *m, int group)
+{
+	u64 sum = 0;
+	int i;
+
+	for (i = 0; i < GROUPS; i++)
+		if (m->group[i].parent == group)
+			sum += m->group[i].reserved;
 	return sum;
 }
 
@@ -648,17 +921,20 @@ static int model_refuses(struct model *m, int group, u64 n,
 
 	if (severity == BC_FORCE)
 		return -1;
-	for (; group >= 0; top = group, group = m->group[group].parent) {
+	for (; n && group >= 0; top = group, group = m->group[group].parent) {
+		u64 usage = model_usage(m, group);
 		u64 bound = m->group[group].limit;
 
 		if (severity == BC_BARRIER)
 			bound = min(bound, m->group[group].barrier);
-		if (model_usage(m, group) + n > bound)
+		if (usage + n > bound)
 			return group;
+		n = max(usage + n, m->group[group].reserved) -
+		    model_taken(m, group);
 	}
 	if (model_usage(m, -1) + n <= told_capacity(&m->told->root, severity))
 		return -1;
-	return top;
+	return n ? top : -1;
 }
 
 static void model_charge(struct kunit *test, struct model *m, int group)
@@ -710,19 +986,61 @@ static void model_set_bound(struct kunit *test, struct model *m, int group)
 								 val));
 		return;
 	}
+	if (val < m->group[group].reserved)
+		expected = -EINVAL;
+	else if (val < model_lent(m, group))
+		expected = -EBUSY;
 	if (below(m, 2)) {
-		if (val < model_usage(m, group))
+		if (!expected && val < model_usage(m, group))
 			expected = -EBUSY;
 		KUNIT_ASSERT_EQ(test, expected,
 				res_counter_set_limit(m->group[group].counter, val,
 						      true));
 	} else {
-		KUNIT_ASSERT_EQ(test, 0,
+		KUNIT_ASSERT_EQ(test, expected,
 				res_counter_set_limit(m->group[group].counter, val,
 						      false));
 	}
 	if (!expected)
 		m->group[group].limit = val;
+}
+
+static void model_set_reserved(struct kunit *test, struct model *m, int group)
+{
+	u64 old = m->group[group].reserved, val = below(m, 20);
+	const bool wall = !below(m, 4);
+	int parent = m->group[group].parent;
+	u64 usage = model_usage(m, group);
+	u64 limit = wall ? val : m->group[group].limit;
+	u64 more = max(usage, val) - min(max(usage, val), max(usage, old));
+	int expected = 0;
+
+	if (val > limit) {
+		expected = -EINVAL;
+	} else if (val < old && val < usage) {
+		expected = -EBUSY;
+	} else if (more && parent >= 0) {
+		if (model_refuses(m, parent, more, BC_LIMIT) >= 0)
+			expected = -ENOSPC;
+	}
+	if (!expected && more) {
+		u64 root = model_usage(m, -1);
+
+		/* What gets to the root is held to what there is for everyone. */
+		m->group[group].reserved = val;
+		if (model_usage(m, -1) > root &&
+		    model_usage(m, -1) > m->told->for_all)
+			expected = -ENOSPC;
+		m->group[group].reserved = old;
+	}
+
+	KUNIT_ASSERT_EQ(test, expected,
+			res_counter_set_reserved(m->group[group].counter, val,
+						 wall, NULL, 0));
+	if (!expected) {
+		m->group[group].reserved = val;
+		m->group[group].limit = limit;
+	}
 }
 
 /* Groups without children come and go. */
@@ -745,7 +1063,9 @@ static void model_replace(struct kunit *test, struct model *m, int group)
 		parent = (int)below(m, GROUPS + 1) - 1;
 	} while (parent == group);
 	m->group[group].parent = parent;
-	m->group[group].barrier = m->group[group].limit = RES_COUNTER_MAX;
+	m->group[group].barrier = RES_COUNTER_MAX;
+	m->group[group].limit = RES_COUNTER_MAX;
+	m->group[group].reserved = 0;
 	m->group[group].counter = new_counter(test, m->told, parent < 0 ? NULL :
 					      m->group[parent].counter);
 }
@@ -760,6 +1080,8 @@ static void model_check(struct kunit *test, struct model *m)
 		KUNIT_ASSERT_EQ(test, snap.usage, model_usage(m, i));
 		KUNIT_ASSERT_EQ(test, snap.limit, m->group[i].limit);
 		KUNIT_ASSERT_EQ(test, snap.barrier, m->group[i].barrier);
+		KUNIT_ASSERT_EQ(test, snap.reserved, m->group[i].reserved);
+		KUNIT_ASSERT_EQ(test, snap.lent, model_lent(m, i));
 		KUNIT_ASSERT_GE(test, snap.max_usage, snap.usage);
 		KUNIT_ASSERT_LE(test, snap.min_usage, snap.usage);
 		KUNIT_ASSERT_EQ(test, snap.usage, snap.charged - snap.uncharged);
@@ -781,7 +1103,8 @@ static void random_operations_match_the_model(struct kunit *test)
 		int parent = (int)below(m, i + 1) - 1;
 
 		m->group[i].parent = parent;
-		m->group[i].barrier = m->group[i].limit = RES_COUNTER_MAX;
+		m->group[i].barrier = RES_COUNTER_MAX;
+		m->group[i].limit = RES_COUNTER_MAX;
 		m->group[i].counter = new_counter(test, m->told, parent < 0 ?
 						  NULL : m->group[parent].counter);
 	}
@@ -797,7 +1120,10 @@ static void random_operations_match_the_model(struct kunit *test)
 			if (!below(m, 8))
 				model_replace(test, m, group);
 			break;
-		case 2 ... 8:
+		case 2:
+			model_set_reserved(test, m, group);
+			break;
+		case 3 ... 9:
 			model_charge(test, m, group);
 			break;
 		default:
@@ -810,6 +1136,11 @@ static void random_operations_match_the_model(struct kunit *test)
 	for (i = 0; i < ARRAY_SIZE(m->out); i++)
 		if (m->out[i].n)
 			res_counter_uncharge(m->out[i].owner, m->out[i].n);
+	/* What is lent is in use: each round gets one level further up. */
+	for (i = 0; i < GROUPS * GROUPS; i++)
+		if (!res_counter_set_reserved(m->group[i % GROUPS].counter, 0,
+					      false, NULL, 0))
+			m->group[i % GROUPS].reserved = 0;
 	for (i = 0; i < GROUPS; i++)
 		KUNIT_EXPECT_EQ(test, snapshot(m->group[i].counter).usage, 0);
 	KUNIT_EXPECT_EQ(test, root_usage(m->told), 0);
@@ -842,6 +1173,7 @@ static struct kunit_case res_counter_cases[] = {
 	KUNIT_CASE(limit_of_zero_refuses_all),
 	KUNIT_CASE(severities_differ),
 	KUNIT_CASE(barrier_above_limit_means_limit),
+	KUNIT_CASE(privilege_is_asked_when_it_matters),
 	KUNIT_CASE(try_charge_tells_nobody),
 	KUNIT_CASE(refusal_changes_nothing_anywhere),
 	KUNIT_CASE(nearest_full_counter_refuses),
@@ -851,8 +1183,14 @@ static struct kunit_case res_counter_cases[] = {
 	KUNIT_CASE(barrier_hit_is_called_at_crossings),
 	KUNIT_CASE(extremes_and_totals),
 	KUNIT_CASE(removal_leaves_charges_to_the_parent),
+	KUNIT_CASE(removal_of_one_that_never_was),
 	KUNIT_CASE(charge_of_removed_goes_to_an_ancestor),
 	KUNIT_CASE(chains_of_owners_are_freed),
+	KUNIT_CASE(reservation_covers_charges),
+	KUNIT_CASE(borrowing_asks_only_for_what_is_not_taken),
+	KUNIT_CASE(what_cannot_be_borrowed_or_repaid),
+	KUNIT_CASE(high_walls),
+	KUNIT_CASE(shrinking_makes_room),
 	KUNIT_CASE_SLOW(random_operations_match_the_model),
 	KUNIT_CASE(underflow_is_reported_and_stops_at_zero),
 	{ }
@@ -862,4 +1200,5 @@ static struct kunit_suite res_counter_suite = {
 	.name = "bc_res_counter",
 	.test_cases = res_counter_cases,
 };
+
 kunit_test_suite(res_counter_suite);

@@ -9,7 +9,7 @@
 
 #include <bc/beancounter.h>
 
-/* Groups are told by the inode numbers of their directories. */
+/* A group is named by cgroup_id(), which is its directory's inode number. */
 
 TRACE_EVENT(bc_charge_refused,
 	TP_PROTO(struct beancounter *bc, const struct res_refusal *refusal),
@@ -40,23 +40,53 @@ TRACE_EVENT(bc_charge_refused,
 );
 
 TRACE_EVENT(bc_barrier_hit,
-	TP_PROTO(struct beancounter *bc, u64 n),
-	TP_ARGS(bc, n),
+	TP_PROTO(struct beancounter *bc),
+	TP_ARGS(bc),
 
 	TP_STRUCT__entry(
 		__string(resource, bc->res->ss->name)
 		__field(u64, group)
-		__field(u64, n)
 	),
 
 	TP_fast_assign(
 		__assign_str(resource);
 		__entry->group = cgroup_id(bc->css.cgroup);
-		__entry->n = n;
 	),
 
-	TP_printk("%s group=%llu n=%llu",
-		  __get_str(resource), __entry->group, __entry->n)
+	TP_printk("%s group=%llu", __get_str(resource), __entry->group)
+);
+
+DECLARE_EVENT_CLASS(bc_reservation,
+	TP_PROTO(struct beancounter *bc, u64 from, u64 to),
+	TP_ARGS(bc, from, to),
+
+	TP_STRUCT__entry(
+		__string(resource, bc->res->ss->name)
+		__field(u64, group)
+		__field(u64, from)
+		__field(u64, to)
+	),
+
+	TP_fast_assign(
+		__assign_str(resource);
+		__entry->group = cgroup_id(bc->css.cgroup);
+		__entry->from = from;
+		__entry->to = to;
+	),
+
+	TP_printk("%s group=%llu from=%llu to=%llu",
+		  __get_str(resource), __entry->group, __entry->from,
+		  __entry->to)
+);
+
+DEFINE_EVENT(bc_reservation, bc_borrow,
+	TP_PROTO(struct beancounter *bc, u64 from, u64 to),
+	TP_ARGS(bc, from, to)
+);
+
+DEFINE_EVENT(bc_reservation, bc_repay,
+	TP_PROTO(struct beancounter *bc, u64 from, u64 to),
+	TP_ARGS(bc, from, to)
 );
 
 TRACE_EVENT(bc_reparent,
