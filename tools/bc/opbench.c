@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * opbench: what an operation costs, in nanoseconds. Under QEMU's icount with
+ * shift=0 these are instructions, the same from run to run; see scripts/bench.
+ *
+ * Where a loop happens to straddle the end of a slab, each round pays the
+ * allocator's slow path. Hence each operation is measured from 16 states, with
+ * 0 to 15 objects of its kind held, and the median over the states counts.
+ *
+ * Output: a line for each operation, "NAME MEDIAN LOWEST HIGHEST".
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define STATES	16
+#define BATCHES	9
+
+struct object {
+	int fd[2];
+	pid_t pid;
+};
+
+static void die(const char *what)
+{
+	perror(what);
+	exit(1);
+}
+
+static void open_make(struct object *o)
+{
+	o->fd[0] = open("/dev/null", O_RDONLY);
+	if (o->fd[0] < 0)
+		die("open");
+}
+
+static void open_end(struct object *o)
+{
+	close(o->fd[0]);
+}
+
+static void pipe_make(struct object *o)
+{
+	if (pipe(o->fd))
+		die("pipe");
+}
+
+static void socketpair_make(struct object *o)
+{
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, o->fd))
+		die("socketpair");
+}
+
+static void two_end(struct object *o)
+{
+	close(o->fd[0]);
+	close(o->fd[1]);
+}
+
+/* A process that is held waits for its end of a pipe to close. */
+static int waits_for[2];
+
+static void fork_hold(struct object *o)
+{
+	char c;
+
+	o->pid = fork();
+	if (o->pid < 0)
+		die("fork");
+	if (!o->pid) {
+		close(waits_for[1]);
+		_exit(read(waits_for[0], &c, 1) != 0);
+	}
+}
+
+static void fork_make(struct object *o)
+{
+	o->pid = fork();
+	if (o->pid < 0)
+		die("fork");
+	if (!o->pid)
+		_exit(0);
+}
+
+static void fork_end(struct object *o)
+{
+	if (waitpid(o->pid, NULL, 0) != o->pid)
+		die("waitpid");
+}
+
+static const struct op {
+	const char *name;
+	void (*hold)(struct object *o);
+	void (*make)(struct object *o);
+	void (*end)(struct object *o);
+	int rounds;
+} ops[] = {
+	{ "open+close",	open_make, open_make, open_end, 400 },
+	{ "pipe", pipe_make, pipe_make, two_end, 400 },
+	{ "socketpair", socketpair_make, socketpair_make, two_end, 400 },
+	{ "fork+exit", fork_hold, fork_make, fork_end, 40 },
+};
+
+static int compare(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static double median(double *values, int n)
+{
+	qsort(values, n, sizeof(*values), compare);
+	return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
+}
+
+static double now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1e9 + ts.tv_nsec;
+}
+
+/* The median over the batches keeps timer ticks and deferred work out. */
+static double measure(const struct op *op)
+{
+	double batch[BATCHES];
+	struct object o;
+
+	for (int b = 0; b < BATCHES; b++) {
+		double start = now();
+
+		for (int i = 0; i < op->rounds; i++) {
+			op->make(&o);
+			op->end(&o);
+		}
+		batch[b] = (now() - start) / op->rounds;
+	}
+	return median(batch, BATCHES);
+}
+
+int main(int argc, char **argv)
+{
+	for (size_t i = 0; i < sizeof(ops) / sizeof(*ops); i++) {
+		const struct op *op = &ops[i];
+		struct object held[STATES];
+		double state[STATES];
+		int n;
+
+		if (argc > 1 && strcmp(argv[1], op->name))
+			continue;
+		if (pipe(waits_for))
+			die("pipe");
+		measure(op);	/* warms up */
+		for (n = 0; n < STATES; n++) {
+			state[n] = measure(op);
+			op->hold(&held[n]);
+		}
+		close(waits_for[1]);
+		while (n--)
+			op->end(&held[n]);
+		close(waits_for[0]);
+
+
+		/* In this order: median() sorts. */
+		double middle = median(state, STATES);
+
+		printf("%s %.0f %.0f %.0f\n", op->name, middle, state[0],
+		       state[STATES - 1]);
+	}
+	return 0;
+}
