@@ -58,7 +58,8 @@ FIXTURE_TEARDOWN(input)
 	bc_teardown();
 }
 
-enum kind { NONE, READ, NUMBER, RESET };
+/* A NUMBER takes any, an OTHER some (see test_reservation): bad ones neither. */
+enum kind { NONE, READ, NUMBER, OTHER, RESET };
 
 /* All files, in either convention. */
 static const struct {
@@ -70,6 +71,8 @@ static const struct {
 	{ "min_usage",		RESET,	NONE },
 	{ "limit",		NUMBER,	NUMBER },
 	{ "barrier",		NUMBER,	NUMBER },
+	{ "reservation",	OTHER,	OTHER },
+	{ "strict",		OTHER,	OTHER },
 	{ "failcnt",		RESET,	NONE },
 	{ "stat",		RESET,	RESET },
 	{ "events",		READ,	READ },
@@ -152,8 +155,8 @@ TEST_F(input, files_and_modes)
 	EXPECT_EQ(expected, seen);
 }
 
-/* The root group has none: there is nothing to limit and nothing counted. */
-TEST_F(input, root_has_no_files)
+/* The root has nothing to limit and counts nothing; but it may be strict. */
+TEST_F(input, root_has_one_file)
 {
 	struct dirent *entry;
 	char *root;
@@ -163,8 +166,9 @@ TEST_F(input, root_has_no_files)
 	dir = opendir(root);
 	ASSERT_NE(NULL, dir);
 	while ((entry = readdir(dir))) {
-		EXPECT_NE(0, strncmp(entry->d_name, "numfiles.", 9))
-			TH_LOG("%s", entry->d_name);
+		if (strncmp(entry->d_name, "numfiles.", 9))
+			continue;
+		EXPECT_STREQ("numfiles.strict", entry->d_name);
 	}
 	closedir(dir);
 }
@@ -203,7 +207,7 @@ TEST_F(input, bad_numbers)
 
 	ASSERT_NE(NULL, before);
 	for (i = 0; i < ARRAY_SIZE(files); i++) {
-		if (kind_of(i) != NUMBER)
+		if (kind_of(i) != NUMBER && kind_of(i) != OTHER)
 			continue;
 		for (j = 0; j < ARRAY_SIZE(bad_numbers); j++) {
 			EXPECT_EQ(-EINVAL, cg_write_raw(self->group, files[i].name,
@@ -285,7 +289,7 @@ TEST_F(input, empty_write)
 
 	ASSERT_NE(NULL, before);
 	for (i = 0; i < ARRAY_SIZE(files); i++) {
-		if (kind_of(i) != NUMBER && kind_of(i) != RESET)
+		if (kind_of(i) == NONE || kind_of(i) == READ)
 			continue;
 		fd = cg_open(self->group, files[i].name, O_WRONLY);
 		ASSERT_GE(fd, 0);
@@ -308,7 +312,7 @@ TEST_F(input, long_write)
 	memset(text, ' ', page + 1);
 	text[0] = '9';
 	for (i = 0; i < ARRAY_SIZE(files); i++) {
-		if (kind_of(i) != NUMBER && kind_of(i) != RESET)
+		if (kind_of(i) == NONE || kind_of(i) == READ)
 			continue;
 		EXPECT_EQ(-E2BIG, cg_write_raw(self->group, files[i].name, text,
 					       page + 1))

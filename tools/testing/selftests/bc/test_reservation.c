@@ -164,11 +164,12 @@ TEST_F(loan, errors)
 
 		snprintf(line, sizeof(line), "%s\n", bad[i]);
 		/* -1 is "max" on v1, which is above the limit or not to be had. */
-		if (!bc_v2 && !strcmp(bad[i], "-1"))
+		if (!bc_v2 && !strcmp(bad[i], "-1")) {
 			EXPECT_NE(0, cg_write(self->a, "reservation", line));
-		else
+		} else {
 			EXPECT_EQ(-EINVAL, cg_write(self->a, "reservation", line))
 				TH_LOG("'%s'", bad[i]);
+		}
 		EXPECT_EQ(-EINVAL, cg_write(self->a, "strict", line))
 			TH_LOG("'%s'", bad[i]);
 	}
