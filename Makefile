@@ -18,7 +18,7 @@ demo: ## build, boot, and watch each controller stop something real
 	@scripts/kbuild test
 	@scripts/boot --share scripts -- sh /share/demo-guest
 
-test: ## KUnit on User-Mode Linux, then kselftests in QEMU (T=NAME: one of them)
+test: ## the engine, KUnit on User-Mode Linux, kselftests in QEMU (T=NAME: one)
 	@scripts/test
 
 test-debug: ## the kselftests under KASAN, lockdep, kmemleak and the like
