@@ -325,10 +325,10 @@ static bool trace_write(const char *file, const char *text)
 	return ok;
 }
 
-/* Whether a line of the trace has @text. */
+/* Whether a line of the trace has @text, which ends with a whole number. */
 static bool traced(const char *text)
 {
-	char line[1024], *path;
+	char line[1024], *path, *at;
 	bool found = false;
 	FILE *f;
 
@@ -336,8 +336,10 @@ static bool traced(const char *text)
 		return false;
 	f = fopen(path, "r");
 	free(path);
-	while (f && !found && fgets(line, sizeof(line), f))
-		found = strstr(line, text);
+	while (f && !found && fgets(line, sizeof(line), f)) {
+		at = strstr(line, text);
+		found = at && !isdigit(at[strlen(text)]);
+	}
 	if (f)
 		fclose(f);
 	return found;
@@ -375,7 +377,7 @@ static char *trace_line(const char *event, const char *cg)
 	struct stat st;
 	char *line;
 
-	if (stat(cg, &st) || asprintf(&line, "%s: numfiles group=%lu ", event,
+	if (stat(cg, &st) || asprintf(&line, "%s: numfiles group=%lu", event,
 				      (unsigned long)st.st_ino) < 0)
 		return NULL;
 	return line;
