@@ -84,8 +84,9 @@ struct beancounter {
  *	may veto with an errno. Task context, no lock held but cgroup core's
  *	protection of the file.
  * @barrier_hit: privileged charges took @bc across its barrier
- * @limit_hit: @bc refuses a charge; may make room, sleeping only if
- *	@may_block, and return true for another try
+ * @limit_hit: @bc refuses a charge, or has no room for a loan or for repaying
+ *	one (see &res_shrink_t); may make room, sleeping only if @may_block, and
+ *	return true for another try. May be called under @change_mutex.
  * @capacity: the machine's own amount, for an ordinary (%BC_BARRIER) or a
  *	privileged (%BC_LIMIT) charge; called under a raw spinlock. NULL: no
  *	bound.

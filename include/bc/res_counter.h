@@ -61,15 +61,15 @@ struct res_root;
 
 /**
  * typedef res_shrink_t - make room for a change of reservation
- * @counter: the counter that has no room to lend, or that uses what it is to
- *	give back
- * @n: units that are missing
+ * @lacking: who has no room to lend; or who uses more than what is to be left to
+ *	it, which then is the bound, for no units more. In either case usage + n -
+ *	bound are missing.
  *
  * Called without the engine's locks, in task context.
  *
  * Return: Whether to try once more.
  */
-typedef bool (*res_shrink_t)(struct res_counter *counter, u64 n);
+typedef bool (*res_shrink_t)(const struct res_refusal *lacking);
 
 /**
  * struct res_counter_ops - what the user of the engine does when told

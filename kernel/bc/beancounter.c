@@ -303,15 +303,9 @@ void bc_uncharge(struct res_owner *owner, u64 n)
 
 /* What follows is for files.c. */
 
-static bool bc_shrink(struct res_counter *counter, u64 n)
+static bool bc_shrink(const struct res_refusal *lacking)
 {
-	const struct res_refusal refusal = {
-		.counter = counter,
-		.n	 = n,
-		.at	 = BC_LIMIT,
-	};
-
-	return bc_limit_hit(&refusal, true);
+	return bc_limit_hit(lacking, true);
 }
 
 static int __bc_set_reserved(struct beancounter *bc, u64 reserved, bool wall)

@@ -558,9 +558,9 @@ int res_counter_init(struct res_counter *counter, struct res_counter *parent,
  *	held anything
  *
  * What it holds is inherited by its parent, whose usage has it in any case; what
- * it has reserved and does not use is repaid. A charge under way finds the counter either before
- * or after, and after goes to the nearest ancestor. Does nothing the second
- * time.
+ * it has reserved and does not use is repaid. A charge under way finds the
+ * counter either before or after, and after goes to the nearest ancestor. Does
+ * nothing the second time.
  *
  * The idea that a removed counter leaves its charges to its parent is that of
  * memory cgroups' obj_cgroup.
@@ -643,8 +643,8 @@ int res_counter_set_limit(struct res_counter *counter, u64 limit,
 }
 
 /*
- * One try to change the reservation, under the lock. On -ENOSPC and -EBUSY
- * @lacking is set to where how many units are missing.
+ * One try to change the reservation, under the lock. With -ENOSPC and -EBUSY
+ * @lacking says what for, unless more is asked than anybody can have.
  */
 static int __res_counter_set_reserved(struct res_counter *counter, u64 reserved,
 				      bool wall, struct res_refusal *lacking)
@@ -658,26 +658,27 @@ static int __res_counter_set_reserved(struct res_counter *counter, u64 reserved,
 
 	if (reserved > limit)
 		return -EINVAL;
+	/* "Unlimited" is no amount. */
+	if (reserved == RES_COUNTER_MAX)
+		return -ENOSPC;
 	if (reserved < counter->reserved && reserved < counter->usage) {
 		lacking->counter = counter;
-		lacking->n = counter->usage - reserved;
+		lacking->usage = counter->usage;
+		lacking->bound = reserved;
+		lacking->at = BC_LIMIT;
 		return -EBUSY;
 	}
 	if (new > old) {
 		struct res_refusal machine = { .counter = counter->top };
 
-		machine.n = res_path_check(parent, new - old, BC_LIMIT, lacking);
-		/* Nobody lends what only the privileged may take. */
+		machine.n = res_path_check(parent, new - old, BC_BARRIER,
+					   lacking);
 		if (!lacking->counter && machine.n &&
 		    !res_root_charge(root, machine.n, BC_BARRIER, &machine))
 			*lacking = machine;
-		if (lacking->counter) {
-			lacking->n += lacking->usage;
-			lacking->n -= lacking->bound;
+		if (lacking->counter)
 			return -ENOSPC;
-		}
-		/* Lending calls no barrier_hit(): that is for charges. */
-		res_path_add(parent, new - old, BC_FORCE, &crossed);
+		res_path_add(parent, new - old, BC_BARRIER, &crossed);
 	}
 	if (parent)
 		parent->lent = parent->lent - counter->reserved + reserved;
@@ -699,8 +700,9 @@ static int __res_counter_set_reserved(struct res_counter *counter, u64 reserved,
  *
  * What @counter takes from its parent is the greater of what it uses and what it
  * has reserved. Borrowing thus charges the parent, and whom the parent does not
- * cover, only for what @counter does not take already. It is held to limits, not
- * to barriers, and to the amount that the machine has for everyone.
+ * cover, only for what @counter does not take already. What is lent is there for
+ * everyone, so that it is held to barriers: nobody can lend what only the
+ * privileged may take.
  *
  * Borrowing and repaying, the shrink callback and its retries come from the
  * res_counter hierarchy patch of 2008, where all walls were high.
@@ -723,18 +725,14 @@ int res_counter_set_reserved(struct res_counter *counter, u64 reserved,
 
 	if (reserved > RES_COUNTER_MAX)
 		return -EINVAL;
-	/* "Unlimited" is no amount that anybody has. */
-	if (reserved == RES_COUNTER_MAX)
-		return -ENOSPC;
 
 	do {
-		lacking.counter = NULL;
+		lacking = (struct res_refusal) { };
 		raw_spin_lock_irqsave(&counter->top->lock, flags);
 		err = __res_counter_set_reserved(counter, reserved, wall,
 						 &lacking);
 		raw_spin_unlock_irqrestore(&counter->top->lock, flags);
-	} while (lacking.counter && shrink && retries-- &&
-		 shrink(lacking.counter, lacking.n));
+	} while (lacking.counter && shrink && retries-- && shrink(&lacking));
 	return err;
 }
 

@@ -749,6 +749,10 @@ static void what_cannot_be_borrowed_or_repaid(struct kunit *test)
 	reserve(test, low, RES_COUNTER_MAX + 1, -EINVAL);
 	KUNIT_ASSERT_EQ(test, res_counter_set_limit(low, 20, true), 0);
 	reserve(test, low, 21, -EINVAL);
+	reserve(test, low, RES_COUNTER_MAX, -EINVAL);
+	KUNIT_ASSERT_EQ(test, res_counter_set_barrier(top, 19), 0);
+	reserve(test, low, 20, -ENOSPC);
+	KUNIT_ASSERT_EQ(test, res_counter_set_barrier(top, RES_COUNTER_MAX), 0);
 	reserve(test, low, 20, 0);
 	KUNIT_EXPECT_EQ(test, res_counter_set_limit(low, 19, false), -EINVAL);
 	KUNIT_EXPECT_EQ(test, res_counter_set_limit(top, 19, false), -EBUSY);
@@ -803,20 +807,19 @@ static void high_walls(struct kunit *test)
 	res_counter_remove(top);
 }
 
-static bool shrink_by_victim(struct res_counter *counter, u64 n)
+static bool shrink_by_victim(const struct res_refusal *lacking)
 {
-	struct told *told = root_told(counter->root);
+	struct told *told = root_told(lacking->counter->root);
 
-	told->last.counter = counter;
-	told->last.n = n;
+	told->last = *lacking;
 	told->limit_hits++;
 	res_counter_uncharge(told->victim, 1);
 	return true;
 }
 
-static bool shrink_in_vain(struct res_counter *counter, u64 n)
+static bool shrink_in_vain(const struct res_refusal *lacking)
 {
-	root_told(counter->root)->limit_hits++;
+	root_told(lacking->counter->root)->limit_hits++;
 	return true;
 }
 
@@ -832,7 +835,10 @@ static void shrinking_makes_room(struct kunit *test)
 							  shrink_by_victim, 9));
 	KUNIT_EXPECT_EQ(test, told->limit_hits, 3);
 	KUNIT_EXPECT_PTR_EQ(test, told->last.counter, top);
-	KUNIT_EXPECT_EQ(test, told->last.n, 1);
+	/* One is missing the last time that it is asked. */
+	KUNIT_EXPECT_EQ(test, told->last.n, 8);
+	KUNIT_EXPECT_EQ(test, told->last.usage, 3);
+	KUNIT_EXPECT_EQ(test, told->last.bound, 10);
 	res_counter_uncharge(told->victim, 2);
 
 	told->limit_hits = 0;
@@ -846,6 +852,9 @@ static void shrinking_makes_room(struct kunit *test)
 							  shrink_by_victim, 9));
 	KUNIT_EXPECT_EQ(test, told->limit_hits, 2);
 	KUNIT_EXPECT_PTR_EQ(test, told->last.counter, low);
+	KUNIT_EXPECT_EQ(test, told->last.n, 0);
+	KUNIT_EXPECT_EQ(test, told->last.usage, 7);
+	KUNIT_EXPECT_EQ(test, told->last.bound, 6);
 
 	res_counter_uncharge(told->victim, 6);
 	res_counter_remove(low);
@@ -1019,19 +1028,12 @@ static void model_set_reserved(struct kunit *test, struct model *m, int group)
 		expected = -EINVAL;
 	} else if (val < old && val < usage) {
 		expected = -EBUSY;
-	} else if (more && parent >= 0) {
-		if (model_refuses(m, parent, more, BC_LIMIT) >= 0)
+	} else if (more) {
+		/* What is lent is a charge to the parent, or to the root. */
+		if (parent >= 0 ?
+		    model_refuses(m, parent, more, BC_BARRIER) >= 0 :
+		    model_usage(m, -1) + more > m->told->for_all)
 			expected = -ENOSPC;
-	}
-	if (!expected && more) {
-		u64 root = model_usage(m, -1);
-
-		/* What gets to the root is held to what there is for everyone. */
-		m->group[group].reserved = val;
-		if (model_usage(m, -1) > root &&
-		    model_usage(m, -1) > m->told->for_all)
-			expected = -ENOSPC;
-		m->group[group].reserved = old;
 	}
 
 	KUNIT_ASSERT_EQ(test, expected,

@@ -181,6 +181,11 @@ TEST_F(loan, errors)
 	/* The parent has no room. */
 	EXPECT_EQ(-ENOSPC, cg_set(self->b, "reservation", 39));
 	EXPECT_EQ(-ENOSPC, cg_write(self->b, "reservation", "max"));
+	EXPECT_EQ(-EINVAL, cg_write(self->a, "reservation", "max"));
+	/* Nobody can lend what only the privileged may take. */
+	ASSERT_EQ(0, cg_set(self->top, "barrier", 49));
+	EXPECT_EQ(-ENOSPC, cg_set(self->b, "reservation", 38));
+	ASSERT_EQ(0, cg_set(self->top, "barrier", BC_UNLIMITED));
 	/* Units in use cannot be given back, nor lent ones be taken away. */
 	EXPECT_EQ(-EBUSY, cg_set(self->a, "reservation", 9));
 	EXPECT_EQ(-EBUSY, cg_set(self->top, "limit", 11));
