@@ -146,7 +146,6 @@ void bc_uncharge(struct res_owner *owner, u64 n);
 struct cgroup_subsys_state *bc_css_alloc(struct bc_resource *res,
 					 struct cgroup_subsys_state *parent);
 void bc_css_killed(struct cgroup_subsys_state *css);
-void bc_css_offline(struct cgroup_subsys_state *css);
 void bc_css_free(struct cgroup_subsys_state *css);
 
 /**
@@ -156,7 +155,6 @@ void bc_css_free(struct cgroup_subsys_state *css);
  */
 #define BC_CSS_CALLBACKS			\
 	.css_killed	= bc_css_killed,	\
-	.css_offline	= bc_css_offline,	\
 	.css_free	= bc_css_free,		\
 	.threaded	= true
 

@@ -128,6 +128,8 @@ struct res_root {
  * @inherited: units that removed descendants have left behind
  * @reserved: units taken out of the parent for this counter alone, used or not
  * @lent: sum of the children's @reserved
+ * @pledged: sum of what each child has reserved or pledged, the greater of the
+ *	two: so much can the children take without being asked
  * @barrier: the first bound; what is in force is min(@barrier, @limit)
  * @limit: the second bound
  * @max_usage: the highest usage since it was last reset
@@ -150,6 +152,7 @@ struct res_counter {
 	u64			inherited;
 	u64			reserved;
 	u64			lent;
+	u64			pledged;
 	u64			barrier;
 	u64			limit;
 	u64			max_usage;
@@ -201,7 +204,7 @@ struct res_snapshot {
 
 int __must_check res_counter_init(struct res_counter *counter,
 				  struct res_counter *parent,
-				  struct res_root *root, u64 limit);
+				  struct res_root *root);
 u64 res_counter_remove(struct res_counter *counter);
 
 struct res_owner * __must_check

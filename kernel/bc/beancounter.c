@@ -10,10 +10,10 @@
  *
  * A group's counter is embedded in its css. An object holds no reference to the
  * css but points to the engine's owner, so that a group's removal waits for no
- * object: bc_css_offline() leaves what is still charged to the parent, and the
+ * object: bc_css_killed() leaves what is still charged to the parent, and the
  * css is freed as soon as cgroup core lets go of it. Cgroup core does that a
- * grace period after going offline at the earliest, and frees a parent after its
- * children, which is all that the engine asks for.
+ * grace period after killing it at the earliest, kills a parent after its
+ * children, and frees it after them, which is all that the engine asks for.
  *
  * Static keys
  *
@@ -323,7 +323,10 @@ static int __bc_set_reserved(struct beancounter *bc, u64 reserved, bool wall)
 	return err;
 }
 
-/* @bc is there, and so is its parent, which stays as strict as it is. */
+/*
+ * @bc is one of its parent's children, which thus stays as strict as it is; or
+ * it is just being removed, when the engine refuses to lend to it.
+ */
 static bool bc_lives_on_loan(struct beancounter *bc)
 {
 	return READ_ONCE(css_bc(bc->css.parent)->strict);
@@ -370,20 +373,15 @@ static int bc_init_resource(struct bc_resource *res)
 }
 
 /* Makes @bc one of its parent's children, and a poor one if that is strict. */
-static int bc_count(struct beancounter *bc, struct beancounter *parent)
+static void bc_count(struct beancounter *bc, struct beancounter *parent)
 {
-	struct res_counter *above = parent->css.parent ? &parent->counter : NULL;
-	int err;
-
 	mutex_lock(&bc_strict_mutex);
-	err = res_counter_init(&bc->counter, above, &bc->res->root,
-			       parent->strict ? 0 : RES_COUNTER_MAX);
-	if (!err) {
-		parent->children++;
-		bc->counted = true;
-	}
+	/* Cannot fail: nothing is held, reserved or lent. */
+	if (parent->strict)
+		WARN_ON_ONCE(res_counter_set_limit(&bc->counter, 0, true));
+	parent->children++;
+	bc->counted = true;
 	mutex_unlock(&bc_strict_mutex);
-	return err;
 }
 
 static void bc_uncount(struct beancounter *bc, struct beancounter *parent)
@@ -425,7 +423,9 @@ struct cgroup_subsys_state *bc_css_alloc(struct bc_resource *res,
 		return &bc->css;
 	}
 
-	err = bc_count(bc, css_bc(parent));
+	err = res_counter_init(&bc->counter,
+			       parent->parent ? &css_bc(parent)->counter : NULL,
+			       &res->root);
 	if (err)
 		goto free;
 	static_branch_inc(res->key);
@@ -434,10 +434,10 @@ struct cgroup_subsys_state *bc_css_alloc(struct bc_resource *res,
 		if (err)
 			goto remove;
 	}
+	bc_count(bc, css_bc(parent));
 	return &bc->css;
 
 remove:
-	bc_uncount(bc, css_bc(parent));
 	res_counter_remove(&bc->counter);
 free:
 	kfree(bc);
@@ -448,30 +448,25 @@ free:
  * bc_css_killed() - a group's directory is about to go
  * @css: its css
  *
- * Context: Task context, under cgroup_mutex.
+ * Leaves what the group holds to its parent. This is the moment of rmdir, and
+ * earlier than css_offline(): what was reserved can be lent to somebody else as
+ * soon as rmdir has returned. A task that exits may still charge the group, and
+ * somebody may still write its files; the engine knows what to do then.
+ *
+ * Context: Task context, under cgroup_mutex; once for a css, and for children
+ * before their parents.
  */
 void bc_css_killed(struct cgroup_subsys_state *css)
 {
-	bc_uncount(css_bc(css), css_bc(css->parent));
-}
-
-/**
- * bc_css_offline() - leave what a group holds to its parent
- * @css: its css
- *
- * Context: Task context, under cgroup_mutex.
- */
-void bc_css_offline(struct cgroup_subsys_state *css)
-{
 	struct beancounter *bc = css_bc(css);
-	u64 left = res_counter_remove(&bc->counter);
 
-	trace_bc_reparent(bc, left);
+	bc_uncount(bc, css_bc(css->parent));
+	trace_bc_reparent(bc, res_counter_remove(&bc->counter));
 }
 
 /**
  * bc_css_free() - free a group's account
- * @css: its css, a grace period after bc_css_offline() or never online
+ * @css: its css, a grace period after bc_css_killed() or never online
  *
  * Context: Task context.
  */
@@ -479,7 +474,7 @@ void bc_css_free(struct cgroup_subsys_state *css)
 {
 	struct beancounter *bc = css_bc(css);
 
-	/* Not yet done if the group never came online. */
+	/* Not yet done if the group could not be made. */
 	bc_uncount(bc, css_bc(css->parent));
 	res_counter_remove(&bc->counter);
 	if (bc->res->fini)

@@ -39,7 +39,10 @@
  *     below). A counter that is asked for more than was taken reports it once
  *     and stops at 0.
  *  6. Borrowing and repaying move units between a counter and its parent in one
- *     critical section. Units in use cannot be repaid.
+ *     critical section. Units in use cannot be repaid. What descendants have
+ *     reserved is within every limit above (pledged <= limit): lending looks at
+ *     the bounds of all who would have to give, and a limit does not go below
+ *     what is pledged.
  *
  * Their numbers are those of Documentation/bc/res_counter.rst.
  *
@@ -194,10 +197,47 @@ static u64 res_root_uncharge(struct res_root *root, u64 n)
 	return n - there;
 }
 
-/* What @counter takes out of its parent, with @usage units in use. */
+/* What @counter takes out of its parent for @usage units, used or pledged. */
 static u64 res_taken(const struct res_counter *counter, u64 usage)
 {
 	return max(usage, counter->reserved);
+}
+
+/* Describes in @refusal why @counter has no room for @n units, if so. */
+static void res_counter_check(struct res_counter *counter, u64 n,
+			      enum bc_severity severity,
+			      struct res_refusal *refusal)
+{
+	if (!res_fits(counter->usage, n, counter->limit)) {
+		refusal->at = BC_LIMIT;
+		refusal->bound = counter->limit;
+	} else if (severity == BC_BARRIER &&
+		   !res_fits(counter->usage, n, counter->barrier)) {
+		refusal->at = BC_BARRIER;
+		refusal->bound = counter->barrier;
+	} else {
+		return;
+	}
+	refusal->counter = counter;
+	refusal->n = n;
+	refusal->usage = counter->usage;
+}
+
+/*
+ * One child's share of what @counter has pledged changes from @old to @new; and
+ * so, perhaps, does the share of @counter in what its parent has.
+ */
+static void res_pledge(struct res_counter *counter, u64 old, u64 new)
+{
+	struct res_counter *c;
+
+	for (c = counter; c && old != new; c = c->parent) {
+		u64 pledged = c->pledged - old + new;
+
+		old = res_taken(c, c->pledged);
+		new = res_taken(c, pledged);
+		c->pledged = pledged;
+	}
 }
 
 /*
@@ -212,22 +252,8 @@ static u64 res_path_check(struct res_counter *counter, u64 n,
 	struct res_counter *c;
 
 	for (c = counter; c && n; c = c->parent) {
-		if (refusal->counter) {
-			/* One is enough. */
-		} else if (!res_fits(c->usage, n, c->limit)) {
-			refusal->counter = c;
-			refusal->at = BC_LIMIT;
-			refusal->bound = c->limit;
-		} else if (severity == BC_BARRIER &&
-			   !res_fits(c->usage, n, c->barrier)) {
-			refusal->counter = c;
-			refusal->at = BC_BARRIER;
-			refusal->bound = c->barrier;
-		}
-		if (refusal->counter == c) {
-			refusal->n = n;
-			refusal->usage = c->usage;
-		}
+		if (!refusal->counter)
+			res_counter_check(c, n, severity, refusal);
 		n = res_taken(c, c->usage + n) - res_taken(c, c->usage);
 	}
 	return n;
@@ -520,9 +546,8 @@ void res_counter_uncharge(struct res_owner *owner, u64 n)
  * @counter: zeroed memory
  * @parent: the counter above, not removed; %NULL directly below the root
  * @root: the machine's account
- * @limit: the limit to begin with
  *
- * The barrier starts at %RES_COUNTER_MAX.
+ * Both bounds start at %RES_COUNTER_MAX.
  *
  * @counter must stay allocated until a grace period after
  * res_counter_remove(), and at least as long as any counter below it.
@@ -531,7 +556,7 @@ void res_counter_uncharge(struct res_owner *owner, u64 n)
  * Return: 0, or -ENOMEM.
  */
 int res_counter_init(struct res_counter *counter, struct res_counter *parent,
-		     struct res_root *root, u64 limit)
+		     struct res_root *root)
 {
 	struct res_owner *owner = kzalloc(sizeof(*owner), GFP_KERNEL_ACCOUNT);
 
@@ -547,7 +572,7 @@ int res_counter_init(struct res_counter *counter, struct res_counter *parent,
 	counter->root = root;
 	counter->owner = owner;
 	counter->barrier = RES_COUNTER_MAX;
-	counter->limit = limit;
+	counter->limit = RES_COUNTER_MAX;
 	atomic64_set(&counter->failcnt, 0);
 	return 0;
 }
@@ -555,7 +580,7 @@ int res_counter_init(struct res_counter *counter, struct res_counter *parent,
 /**
  * res_counter_remove() - take a counter out of its tree
  * @counter: a counter whose children were all removed, but for such as never
- *	held anything
+ *	held or reserved anything
  *
  * What it holds is inherited by its parent, whose usage has it in any case; what
  * it has reserved and does not use is repaid. A charge under way finds the
@@ -580,7 +605,7 @@ u64 res_counter_remove(struct res_counter *counter)
 		raw_spin_unlock_irqrestore(&counter->top->lock, flags);
 		return 0;
 	}
-	/* Cgroup core frees a group that failed to come online when it likes. */
+	/* Cgroup core frees a group that could not be made when it likes. */
 	while (parent && parent->removed)
 		parent = parent->parent;
 	left = counter->usage;
@@ -588,6 +613,7 @@ u64 res_counter_remove(struct res_counter *counter)
 	if (parent) {
 		parent->inherited += left;
 		parent->lent -= counter->reserved;
+		res_pledge(parent, counter->reserved, 0);
 		atomic64_inc(&parent->owner->refs);
 		owner->forward = parent->owner;
 	}
@@ -618,8 +644,8 @@ u64 res_counter_remove(struct res_counter *counter)
  * * 0 - Every charge from now on is held to the new limit.
  * * -EINVAL - @limit is above %RES_COUNTER_MAX, or below what is reserved;
  *   nothing has changed.
- * * -EBUSY - It is below what is lent to the children or, with
- *   @not_below_usage, below what is held; nothing has changed.
+ * * -EBUSY - It is below what descendants have reserved or, with
+ *   @not_below_usage, below usage; nothing has changed.
  */
 int res_counter_set_limit(struct res_counter *counter, u64 limit,
 			  bool not_below_usage)
@@ -633,13 +659,35 @@ int res_counter_set_limit(struct res_counter *counter, u64 limit,
 	raw_spin_lock_irqsave(&counter->top->lock, flags);
 	if (counter->reserved > limit)
 		err = -EINVAL;
-	else if (counter->lent > limit ||
+	else if (counter->pledged > limit ||
 		 (not_below_usage && counter->usage > limit))
 		err = -EBUSY;
 	else
 		counter->limit = limit;
 	raw_spin_unlock_irqrestore(&counter->top->lock, flags);
 	return err;
+}
+
+/*
+ * Looks for room to lend. A reservation is there whatever happens to the bounds
+ * of those above, and so they must have room for it, even for the part that is
+ * in use already. Those above one that has reserved it all itself have seen to
+ * that before.
+ */
+static u64 res_lend_check(struct res_counter *lender, u64 n,
+			  struct res_refusal *lacking)
+{
+	struct res_counter *c;
+
+	for (c = lender; c && !lacking->counter; c = c->parent) {
+		const u64 usage = c->usage + n;
+
+		res_counter_check(c, n, BC_BARRIER, lacking);
+		n = res_taken(c, usage) - res_taken(c, c->usage);
+		if (usage <= c->reserved)
+			break;
+	}
+	return n;
 }
 
 /*
@@ -650,29 +698,31 @@ static int __res_counter_set_reserved(struct res_counter *counter, u64 reserved,
 				      bool wall, struct res_refusal *lacking)
 {
 	const u64 limit = wall ? reserved : counter->limit;
-	struct res_counter *parent = counter->parent;
 	const u64 old = res_taken(counter, counter->usage);
 	const u64 new = max(counter->usage, reserved);
+	struct res_counter *parent = counter->parent;
 	struct res_root *root = counter->root;
 	bool crossed;
 
+	if (counter->removed)
+		return -ENODEV;
 	if (reserved > limit)
 		return -EINVAL;
 	/* "Unlimited" is no amount. */
 	if (reserved == RES_COUNTER_MAX)
 		return -ENOSPC;
-	if (reserved < counter->reserved && reserved < counter->usage) {
+	if (reserved < counter->usage &&
+	    (wall || reserved < counter->reserved)) {
 		lacking->counter = counter;
 		lacking->usage = counter->usage;
 		lacking->bound = reserved;
 		lacking->at = BC_LIMIT;
 		return -EBUSY;
 	}
-	if (new > old) {
+	if (reserved > counter->reserved) {
 		struct res_refusal machine = { .counter = counter->top };
 
-		machine.n = res_path_check(parent, new - old, BC_BARRIER,
-					   lacking);
+		machine.n = res_lend_check(parent, new - old, lacking);
 		if (!lacking->counter && machine.n &&
 		    !res_root_charge(root, machine.n, BC_BARRIER, &machine))
 			*lacking = machine;
@@ -680,8 +730,11 @@ static int __res_counter_set_reserved(struct res_counter *counter, u64 reserved,
 			return -ENOSPC;
 		res_path_add(parent, new - old, BC_BARRIER, &crossed);
 	}
-	if (parent)
+	if (parent) {
 		parent->lent = parent->lent - counter->reserved + reserved;
+		res_pledge(parent, res_taken(counter, counter->pledged),
+			   max(reserved, counter->pledged));
+	}
 	counter->reserved = reserved;
 	counter->limit = limit;
 	if (new < old)
@@ -700,9 +753,9 @@ static int __res_counter_set_reserved(struct res_counter *counter, u64 reserved,
  *
  * What @counter takes from its parent is the greater of what it uses and what it
  * has reserved. Borrowing thus charges the parent, and whom the parent does not
- * cover, only for what @counter does not take already. What is lent is there for
- * everyone, so that it is held to barriers: nobody can lend what only the
- * privileged may take.
+ * cover, only for what @counter does not take already; but all of them must have
+ * room for it within their bounds. What is lent is there for everyone, so that
+ * it is held to barriers: nobody can lend what only the privileged may take.
  *
  * Borrowing and repaying, the shrink callback and its retries come from the
  * res_counter hierarchy patch of 2008, where all walls were high.
@@ -713,7 +766,9 @@ static int __res_counter_set_reserved(struct res_counter *counter, u64 reserved,
  * * 0 - Borrowed or repaid.
  * * -EINVAL - @reserved is above the limit; nothing has changed.
  * * -ENOSPC - An ancestor or the machine has no such room; nothing has changed.
- * * -EBUSY - Units that are in use would be given back; nothing has changed.
+ * * -EBUSY - Units that are in use would be given back or, with @wall, walled
+ *   out; nothing has changed.
+ * * -ENODEV - @counter was removed.
  */
 int res_counter_set_reserved(struct res_counter *counter, u64 reserved,
 			     bool wall, res_shrink_t shrink,

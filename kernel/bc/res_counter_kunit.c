@@ -124,8 +124,7 @@ static struct res_counter *new_counter(struct kunit *test, struct told *told,
 
 	counter = kunit_kzalloc(test, sizeof(*counter), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, counter);
-	KUNIT_ASSERT_EQ(test, res_counter_init(counter, parent, &told->root,
-					       RES_COUNTER_MAX), 0);
+	KUNIT_ASSERT_EQ(test, res_counter_init(counter, parent, &told->root), 0);
 	return counter;
 }
 
@@ -771,6 +770,49 @@ static void what_cannot_be_borrowed_or_repaid(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, root_usage(told), 0);
 }
 
+/*
+ * What is reserved can be taken whatever the bounds above are by then. So it is
+ * lent within them only, and limits do not go below it.
+ */
+static void loans_stay_within_bounds(struct kunit *test)
+{
+	struct told *told = new_root(test);
+	struct res_counter *top = new_counter(test, told, NULL);
+	struct res_counter *mid = new_counter(test, told, top);
+	struct res_counter *low = new_counter(test, told, mid);
+	struct res_owner *owner = must_charge(test, low, 8);
+
+	/* What is in use already is no way around a bound set since. */
+	KUNIT_ASSERT_EQ(test, res_counter_set_limit(top, 5, false), 0);
+	reserve(test, low, 8, -ENOSPC);
+	reserve(test, low, 1, -ENOSPC);
+	KUNIT_ASSERT_EQ(test, res_counter_set_limit(top, 10, false), 0);
+	KUNIT_ASSERT_EQ(test, res_counter_set_barrier(mid, 7), 0);
+	reserve(test, low, 8, -ENOSPC);
+	KUNIT_ASSERT_EQ(test, res_counter_set_barrier(mid, 8), 0);
+	reserve(test, low, 8, 0);
+
+	/* A loan from the middle is one from the top. */
+	KUNIT_EXPECT_EQ(test, snapshot(top).lent, 0);
+	KUNIT_EXPECT_EQ(test, res_counter_set_limit(mid, 7, false), -EBUSY);
+	KUNIT_EXPECT_EQ(test, res_counter_set_limit(top, 7, false), -EBUSY);
+	KUNIT_EXPECT_EQ(test, res_counter_set_limit(top, 8, false), 0);
+	reserve(test, mid, 8, 0);
+	KUNIT_EXPECT_EQ(test, res_counter_set_limit(top, 7, false), -EBUSY);
+
+	res_counter_uncharge(owner, 8);
+	reserve(test, low, 0, 0);
+	KUNIT_EXPECT_EQ(test, res_counter_set_limit(top, 7, false), -EBUSY);
+	reserve(test, mid, 3, 0);
+	KUNIT_EXPECT_EQ(test, res_counter_set_limit(top, 3, false), 0);
+	res_counter_remove(low);
+	res_counter_remove(mid);
+	reserve(test, mid, 1, -ENODEV);
+	KUNIT_EXPECT_EQ(test, res_counter_set_limit(top, 0, false), 0);
+	res_counter_remove(top);
+	KUNIT_EXPECT_EQ(test, root_usage(told), 0);
+}
+
 /* The model of 2008: the limit is what was borrowed. */
 static void high_walls(struct kunit *test)
 {
@@ -922,6 +964,18 @@ static u64 model_lent(struct model *m, int group)
 	return sum;
 }
 
+/* What a group's descendants have reserved, on whatever level is most. */
+static u64 model_pledged(struct model *m, int group)
+{
+	u64 sum = 0;
+	int i;
+
+	for (i = 0; i < GROUPS; i++)
+		if (m->group[i].parent == group)
+			sum += max(m->group[i].reserved, model_pledged(m, i));
+	return sum;
+}
+
 /* The bound that refuses, or -1 if the charge is to be admitted. */
 static int model_refuses(struct model *m, int group, u64 n,
 			 enum bc_severity severity)
@@ -997,7 +1051,7 @@ static void model_set_bound(struct kunit *test, struct model *m, int group)
 	}
 	if (val < m->group[group].reserved)
 		expected = -EINVAL;
-	else if (val < model_lent(m, group))
+	else if (val < model_pledged(m, group))
 		expected = -EBUSY;
 	if (below(m, 2)) {
 		if (!expected && val < model_usage(m, group))
@@ -1026,14 +1080,27 @@ static void model_set_reserved(struct kunit *test, struct model *m, int group)
 
 	if (val > limit) {
 		expected = -EINVAL;
-	} else if (val < old && val < usage) {
+	} else if (val < usage && (wall || val < old)) {
 		expected = -EBUSY;
-	} else if (more) {
-		/* What is lent is a charge to the parent, or to the root. */
-		if (parent >= 0 ?
-		    model_refuses(m, parent, more, BC_BARRIER) >= 0 :
-		    model_usage(m, -1) + more > m->told->for_all)
-			expected = -ENOSPC;
+	} else if (val > old) {
+		/* As if it was lent: is anybody above its bounds then? */
+		m->group[group].reserved = val;
+		for (; parent >= 0; parent = m->group[parent].parent) {
+			if (model_usage(m, parent) > min(m->group[parent].limit,
+							 m->group[parent].barrier))
+				expected = -ENOSPC;
+			if (model_usage(m, parent) <= m->group[parent].reserved)
+				break;
+		}
+		m->group[group].reserved = old;
+		if (more && parent < 0) {
+			u64 root = model_usage(m, -1);
+
+			m->group[group].reserved = val;
+			if (model_usage(m, -1) > max(root, m->told->for_all))
+				expected = -ENOSPC;
+			m->group[group].reserved = old;
+		}
 	}
 
 	KUNIT_ASSERT_EQ(test, expected,
@@ -1084,6 +1151,7 @@ static void model_check(struct kunit *test, struct model *m)
 		KUNIT_ASSERT_EQ(test, snap.barrier, m->group[i].barrier);
 		KUNIT_ASSERT_EQ(test, snap.reserved, m->group[i].reserved);
 		KUNIT_ASSERT_EQ(test, snap.lent, model_lent(m, i));
+		KUNIT_ASSERT_LE(test, model_pledged(m, i), snap.limit);
 		KUNIT_ASSERT_GE(test, snap.max_usage, snap.usage);
 		KUNIT_ASSERT_LE(test, snap.min_usage, snap.usage);
 		KUNIT_ASSERT_EQ(test, snap.usage, snap.charged - snap.uncharged);
@@ -1191,6 +1259,7 @@ static struct kunit_case res_counter_cases[] = {
 	KUNIT_CASE(reservation_covers_charges),
 	KUNIT_CASE(borrowing_asks_only_for_what_is_not_taken),
 	KUNIT_CASE(what_cannot_be_borrowed_or_repaid),
+	KUNIT_CASE(loans_stay_within_bounds),
 	KUNIT_CASE(high_walls),
 	KUNIT_CASE(shrinking_makes_room),
 	KUNIT_CASE_SLOW(random_operations_match_the_model),

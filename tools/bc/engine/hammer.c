@@ -4,11 +4,14 @@
  *
  * kernel/bc/res_counter.c, compiled as it is, under ThreadSanitizer: threads
  * charge, uncharge, move bounds, borrow, repay, make and remove groups, and are
- * interrupted by signals that charge and uncharge, too. An observer checks the
- * invariants all the while, and at the end everything must be exactly zero, with
- * every owner freed.
+ * interrupted at any moment by signals that charge and uncharge, too. An observer
+ * checks the invariants all the while, and at the end everything must be exactly
+ * zero, with every owner freed.
  *
  * usage: hammer [SECONDS [SEED]]
+ *
+ * With an even seed there are forced charges, and limits below usage. Then usage
+ * may be above a limit, which with an odd one it must never be.
  */
 #include <string.h>
 #include <time.h>
@@ -42,7 +45,9 @@ static int parent_of[GROUPS];
 static pthread_mutex_t tree_mutex = PTHREAD_MUTEX_INITIALIZER;
 static bool stop;
 static u64 made, freed, charges, refusals, interrupts, removals, checks;
-static unsigned int seed = 2006;
+static unsigned int seed = 2007;
+static bool wild;
+static pthread_t workers[WORKERS];
 static __thread unsigned int rnd;
 static __thread struct object by_irq[8];
 
@@ -86,6 +91,14 @@ static bool limit_hit(const struct res_refusal *refusal, bool may_block)
 	if (may_block)
 		sched_yield();
 	return below(4) == 0;
+}
+
+static bool shrink(const struct res_refusal *lacking)
+{
+	if (lacking->usage + lacking->n <= lacking->bound)
+		fail("asked to shrink where there is room");
+	sched_yield();
+	return true;
 }
 
 static void refused(const struct res_refusal *refusal)
@@ -144,7 +157,7 @@ static void make_group(int i)
 	if (g->parent && !group_get(g->parent))
 		fail("a parent without references");
 	if (res_counter_init(&g->counter, p < 0 ? NULL : &groups[p]->counter,
-			     &root, RES_COUNTER_MAX))
+			     &root))
 		fail("no memory");
 	count(&made);
 	smp_store_release(&groups[i], g);
@@ -173,7 +186,9 @@ static struct res_owner *charge(u64 n)
 		owner = res_counter_try_charge(&g->counter, n);
 		if (IS_ERR(owner) && group_get(g)) {
 			rcu_read_unlock();
-			owner = res_counter_charge(&g->counter, n, below(2), true);
+			owner = res_counter_charge(&g->counter, n,
+						   wild && !below(50) ?
+						   BC_FORCE : below(2), true);
 			group_put(g);
 			rcu_read_lock();
 		}
@@ -213,7 +228,6 @@ static void interrupt(int sig)
 static void *worker(void *arg)
 {
 	struct object objects[OBJECTS] = { };
-	unsigned long flags;
 	int i;
 
 	shim_thread((long)arg);
@@ -234,18 +248,16 @@ static void *worker(void *arg)
 			o->owner = charge(o->n);
 			count(&charges);
 		}
-		if (!below(64))
-			raise(SIGUSR1);
 	}
 
-	flags = shim_irq_save();
+	/* For good: what interrupts have charged is returned here, too. */
+	shim_irq_save();
 	for (i = 0; i < OBJECTS; i++)
 		if (objects[i].owner)
 			res_counter_uncharge(objects[i].owner, objects[i].n);
 	for (i = 0; i < 8; i++)
 		if (by_irq[i].owner)
 			res_counter_uncharge(by_irq[i].owner, by_irq[i].n);
-	shim_irq_restore(flags);
 	return NULL;
 }
 
@@ -274,8 +286,7 @@ static void *admin(void *arg)
 				break;
 			case 1:
 			case 2:
-				/* Never below usage: the observer relies on it. */
-				if (res_counter_set_limit(c, below(120), true))
+				if (res_counter_set_limit(c, below(120), !wild))
 					break;
 				break;
 			case 3:
@@ -283,8 +294,8 @@ static void *admin(void *arg)
 					fail("a barrier was refused");
 				break;
 			default:
-				if (res_counter_set_reserved(c, below(30), false,
-							     NULL, 0))
+				if (res_counter_set_reserved(c, below(30),
+							     !below(16), shrink, 2))
 					break;
 				break;
 			}
@@ -300,7 +311,8 @@ static void *admin(void *arg)
  */
 static void check(bool quiet)
 {
-	u64 own[GROUPS] = { 0 }, lent[GROUPS] = { 0 }, at_root = 0, usage;
+	u64 own[GROUPS] = { 0 }, lent[GROUPS] = { 0 }, pledged[GROUPS] = { 0 };
+	u64 at_root = 0, usage;
 	unsigned long flags = shim_irq_save();
 	int i;
 
@@ -318,7 +330,11 @@ static void check(bool quiet)
 			fail("invariant 1: usage is not what is held and taken");
 		if (c->lent != lent[i])
 			fail("lent is not what the children have reserved");
-		if (c->usage > c->limit)
+		if (c->pledged != pledged[i])
+			fail("pledged is not what the children have and pledge");
+		if (c->pledged > c->limit)
+			fail("invariant 6: more pledged than allowed");
+		if (c->usage > c->limit && !wild)
 			fail("invariant 2: usage above the limit");
 		if (c->reserved > c->limit)
 			fail("more reserved than allowed");
@@ -330,13 +346,14 @@ static void check(bool quiet)
 		} else {
 			own[parent_of[i]] += takes;
 			lent[parent_of[i]] += c->reserved;
+			pledged[parent_of[i]] += max(c->pledged, c->reserved);
 		}
 	}
 	/* The rest belongs to groups that were removed. */
 	usage = atomic64_read(&root.usage);
 	if (usage < at_root || (quiet && usage > at_root))
 		fail("invariant 1: the root does not have what the groups take");
-	if (usage > CAPACITY)
+	if (usage > CAPACITY && !wild)
 		fail("invariant 2: more than the machine has");
 	for (i = 0; i < GROUPS; i++)
 		if (groups[i] && parent_of[i] < 0)
@@ -347,12 +364,16 @@ static void check(bool quiet)
 
 static void *observer(void *arg)
 {
+	int i;
+
 	shim_thread((long)arg);
 	while (!READ_ONCE(stop)) {
 		pthread_mutex_lock(&tree_mutex);
 		check(false);
 		pthread_mutex_unlock(&tree_mutex);
 		shim_reclaim();
+		for (i = 0; i < WORKERS; i++)
+			pthread_kill(workers[i], SIGUSR1);
 		usleep(200);
 	}
 	return NULL;
@@ -361,13 +382,14 @@ static void *observer(void *arg)
 int main(int argc, char **argv)
 {
 	int seconds = argc > 1 ? atoi(argv[1]) : 5;
-	pthread_t thread[WORKERS + 2];
+	pthread_t others[2];
 	struct sigaction sa = { .sa_handler = interrupt };
 	long i;
 
 	if (argc > 2)
 		seed = atoi(argv[2]);
 	rnd = seed;
+	wild = seed % 2 == 0;
 	sigfillset(&sa.sa_mask);
 	sigaction(SIGUSR1, &sa, NULL);
 	shim_init();
@@ -377,13 +399,16 @@ int main(int argc, char **argv)
 		make_group(i);
 	}
 
-	for (i = 0; i < WORKERS + 2; i++)
-		pthread_create(&thread[i], NULL, i < WORKERS ? worker :
-			       i == WORKERS ? admin : observer, (void *)(i + 1));
+	for (i = 0; i < WORKERS; i++)
+		pthread_create(&workers[i], NULL, worker, (void *)(i + 1));
+	pthread_create(&others[0], NULL, admin, (void *)(i + 1));
+	pthread_create(&others[1], NULL, observer, (void *)(i + 2));
 	sleep(seconds);
 	WRITE_ONCE(stop, true);
-	for (i = 0; i < WORKERS + 2; i++)
-		pthread_join(thread[i], NULL);
+	for (i = 0; i < 2; i++)
+		pthread_join(others[i], NULL);
+	for (i = 0; i < WORKERS; i++)
+		pthread_join(workers[i], NULL);
 
 	check(true);
 	for (i = GROUPS - 1; i >= 0; i--)
@@ -391,10 +416,8 @@ int main(int argc, char **argv)
 			remove_group(i);
 	if (atomic64_read(&root.usage))
 		fail("invariant 5: the root has something left");
-	while (READ_ONCE(freed) < made)
-		shim_reclaim();
 	if (freed != made)
-		fail("an owner was freed twice");
+		fail("owners were freed twice, or never");
 	shim_reclaim();
 	printf("%llu charges (%llu refused), %llu interrupts, %llu groups removed, %llu checks: all invariants held\n",
 	       (unsigned long long)charges, (unsigned long long)refusals,
