@@ -16,6 +16,8 @@ PATCHES=$ROOT/patches/$KVER
 OVERLAY=(kernel/bc include/bc Documentation/bc tools/testing/selftests/bc)
 export KVER JOBS O KSRC=${KSRC:-}
 export LC_ALL=C
+# What make was told is for us, not for the makes that we call.
+unset MAKEFLAGS MFLAGS MAKEOVERRIDES
 
 # What a healthy kernel never says. Fault injection's traces are none of it.
 # shellcheck disable=SC2034
