@@ -28,6 +28,7 @@
 
 bool bc_v2;
 char bc_why[256];
+int bc_patience_ms = BC_PATIENCE_MS;
 
 static char *mounted;		/* by bc_setup() */
 

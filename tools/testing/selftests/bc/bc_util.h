@@ -28,11 +28,17 @@
  */
 #ifdef TEST_TIMEOUT_DEFAULT
 #undef TEST_TIMEOUT_DEFAULT
-#define TEST_TIMEOUT_DEFAULT 300
+#define TEST_TIMEOUT_DEFAULT 240
 #endif
 
-/* How long something asynchronous may take before the test calls it broken. */
+/*
+ * How long something asynchronous may take before the test calls it broken. A
+ * test that had to do so once is less patient from then on: it has failed, and
+ * what it waits for next is likely to be missing for the same reason.
+ */
 #define BC_PATIENCE_MS 60000
+#define BC_IMPATIENCE_MS 1000
+extern int bc_patience_ms;
 
 #define BC_UNLIMITED 9223372036854775807LL
 #define NOBODY 65534
@@ -123,11 +129,13 @@ long long bc_now_ms(void);
 
 /* Evaluates @condition until it is true or patience is at its end. */
 #define bc_soon(condition) ({						\
-	long long __end = bc_now_ms() + BC_PATIENCE_MS;			\
+	long long __end = bc_now_ms() + bc_patience_ms;			\
 	bool __met;							\
 									\
 	while (!(__met = (condition)) && bc_now_ms() < __end)		\
 		bc_sleep_ms(5);						\
+	if (!__met)							\
+		bc_patience_ms = BC_IMPATIENCE_MS;			\
 	__met;								\
 })
 

@@ -337,6 +337,7 @@ TEST_F(numfiles, every_kind_of_file)
 		ASSERT_EQ(0, cg_set(self->group, "limit", makers[i].units - 1));
 		EXPECT_EQ(-EMFILE, call(w, makers[i].make, 0))
 			TH_LOG("%s, one unit short", makers[i].name);
+		call(w, close_all, 0);
 		EXPECT_TRUE(bc_soon(!cg_get(self->group, "usage")))
 			TH_LOG("%s, refused", makers[i].name);
 		EXPECT_EQ(refusals + 1, cg_refusals(self->group))
@@ -671,7 +672,7 @@ static int listener = -1;
 
 static long listen_here(long unused)
 {
-	listener = socket(AF_UNIX, SOCK_STREAM, 0);
+	listener = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
 	if (listener < 0 ||
 	    bind(listener, (const void *)&address, sizeof(address)) ||
 	    listen(listener, 8))
@@ -681,7 +682,7 @@ static long listen_here(long unused)
 
 static long accept_one(long unused)
 {
-	return keep(accept4(listener, NULL, NULL, SOCK_NONBLOCK));
+	return keep(accept(listener, NULL, NULL));
 }
 
 static long connect_there(long unused)
@@ -774,7 +775,7 @@ static long receive(long unused)
 	struct cmsghdr *cmsg;
 	int fd;
 
-	if (recvmsg(wire[1], &msg, 0) < 0)
+	if (recvmsg(wire[1], &msg, MSG_DONTWAIT) < 0)
 		return -errno;
 	cmsg = CMSG_FIRSTHDR(&msg);
 	if (!cmsg || cmsg->cmsg_type != SCM_RIGHTS)
