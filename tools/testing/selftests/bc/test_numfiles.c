@@ -947,12 +947,21 @@ static long used_privilege(long unused)
 	return !!(flags & PF_SUPERPRIV);
 }
 
-/* Asking for a privilege is audited: only who needs it may be asked. */
+/*
+ * Asking for a privilege is audited: only who needs it may be asked. Not who has
+ * room, and not who is refused by the limit, where no privilege helps.
+ */
 TEST_F(numfiles, privilege_is_used_beyond_the_barrier_only)
 {
 	struct worker *w = root_in(self->group);
 
 	ASSERT_NE(NULL, w);
+	ASSERT_EQ(0, cg_set(self->group, "limit", 10));
+	EXPECT_EQ(10, call(w, open_until_refused, 20));
+	ASSERT_EQ(0, call(w, close_all, 0));
+	EXPECT_EQ(0, call(w, used_privilege, 0));
+	ASSERT_EQ(0, cg_write(self->group, "limit", "max"));
+
 	ASSERT_EQ(0, cg_set(self->group, "barrier", 10));
 	ASSERT_EQ(0, call(w, open_files, 9));
 	EXPECT_EQ(0, call(w, used_privilege, 0));
