@@ -409,7 +409,7 @@ static long open_and_close(long rounds)
  */
 TEST_F(tree, migration_race)
 {
-	enum { WORKERS = 3, MOVES = 400 };
+	enum { WORKERS = 3, MOVES = 120 };
 	char *a = cg_new(self->top, "a"), *b = cg_new(self->top, "b");
 	struct worker *w[WORKERS];
 	int i;
@@ -419,7 +419,7 @@ TEST_F(tree, migration_race)
 	for (i = 0; i < WORKERS; i++) {
 		w[i] = worker_new(a);
 		ASSERT_NE(NULL, w[i]);
-		start(w[i], open_and_close, 20000);
+		start(w[i], open_and_close, 3000);
 	}
 	for (i = 0; i < MOVES; i++) {
 		ASSERT_EQ(0, cg_attach(i % 2 ? a : b, w[i % WORKERS]->pid));
@@ -451,7 +451,7 @@ static long fill_and_empty(long rounds)
 
 TEST_F(tree, siblings_below_one_limit)
 {
-	enum { WORKERS = 4, LIMIT = 20 };
+	enum { WORKERS = 4, LIMIT = 20, ROUNDS = 400 };
 	struct worker *w[WORKERS];
 	char *group[WORKERS];
 	long long refused = 0;
@@ -467,7 +467,7 @@ TEST_F(tree, siblings_below_one_limit)
 	/* A limit of its own for one of them: two places of refusal. */
 	ASSERT_EQ(0, cg_set(group[0], "limit", 5));
 	for (i = 0; i < WORKERS; i++)
-		start(w[i], fill_and_empty, 2000);
+		start(w[i], fill_and_empty, ROUNDS);
 	for (sample = 0; sample < 200; sample++) {
 		EXPECT_LE(cg_get(self->top, "usage"), LIMIT);
 		EXPECT_LE(cg_get(group[0], "usage"), 5);
@@ -484,7 +484,7 @@ TEST_F(tree, siblings_below_one_limit)
 	EXPECT_LE(cg_get(self->top, "max_usage"), LIMIT);
 	/* Every round of every worker ended with a refusal here or there. */
 	refused += refused_here(self->top);
-	EXPECT_EQ(WORKERS * 2000, refused);
+	EXPECT_EQ(WORKERS * ROUNDS, refused);
 	EXPECT_EQ(refused, refused_below(self->top));
 	EXPECT_EQ(LIMIT, call(w[1], open_until_refused, 100));
 }

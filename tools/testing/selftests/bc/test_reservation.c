@@ -362,9 +362,9 @@ TEST_F(loan, races)
 
 	ASSERT_TRUE(wa && wb);
 	ASSERT_EQ(0, cg_set(self->top, "limit", 16));
-	start(wa, churn, 2000);
-	start(wb, churn, 2000);
-	for (i = 0; i < 500; i++) {
+	start(wa, churn, 500);
+	start(wb, churn, 500);
+	for (i = 0; i < 200; i++) {
 		int err = cg_set(self->a, "reservation", i % 17);
 
 		ASSERT_TRUE(err == 0 || err == -ENOSPC || err == -EBUSY);
