@@ -54,6 +54,11 @@ int bc_many_files(void)
 	return setrlimit(RLIMIT_NOFILE, &many) ? -errno : 0;
 }
 
+int bc_rounds(int n)
+{
+	return access("/proc/lockdep_stats", F_OK) ? n : n / 8;
+}
+
 int bc_cpus(void)
 {
 	cpu_set_t set;

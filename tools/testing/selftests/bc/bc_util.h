@@ -213,6 +213,11 @@ long enter_userns(long unused);
 /* Runs on one CPU from now on. */
 long pin_to_cpu(long cpu);
 
+/*
+ * @n rounds of a race; an eighth of them under lockdep, where an emulated CPU
+ * opens a few hundred files a second.
+ */
+int bc_rounds(int n);
 /* The CPUs that this process may run on. */
 int bc_cpus(void);
 /* Raises this process's own limit of descriptors beyond what tests open. */

@@ -263,7 +263,7 @@ static long come_and_go(long seed)
 	unsigned int random = seed;
 	int i, slot, fate;
 
-	for (i = 0; i < 150; i++) {
+	for (i = 0; i < bc_rounds(150); i++) {
 		slot = rand_r(&random) % SLOTS;
 		fate = rand_r(&random) % CHILDREN;
 		mkdir(slots[slot], 0755);
@@ -325,7 +325,7 @@ TEST_F(tree, groups_come_and_go)
 	EXPECT_SOON(0, cg_get(self->top, "usage"));
 	EXPECT_EQ(cg_key(self->top, "stat", "charged"),
 		  cg_key(self->top, "stat", "uncharged"));
-	EXPECT_GE(cg_key(self->top, "stat", "charged"), 100);
+	EXPECT_GE(cg_key(self->top, "stat", "charged"), bc_rounds(100));
 }
 
 /*
@@ -338,7 +338,7 @@ static long up_and_down(long seed)
 	unsigned int random = seed;
 	int i;
 
-	for (i = 0; i < 100; i++) {
+	for (i = 0; i < bc_rounds(100); i++) {
 		snprintf(outer, sizeof(outer), "%s", slots[rand_r(&random) % SLOTS]);
 		snprintf(inner, sizeof(inner), "%s/inner", outer);
 		mkdir(outer, 0755);
@@ -384,7 +384,7 @@ TEST_F(tree, chains_come_and_go)
 	EXPECT_SOON(0, cg_get(self->top, "usage"));
 	EXPECT_EQ(cg_key(self->top, "stat", "charged"),
 		  cg_key(self->top, "stat", "uncharged"));
-	EXPECT_GE(cg_key(self->top, "stat", "charged"), 100);
+	EXPECT_GE(cg_key(self->top, "stat", "charged"), bc_rounds(100));
 }
 
 static long open_and_close(long rounds)
@@ -409,7 +409,8 @@ static long open_and_close(long rounds)
  */
 TEST_F(tree, migration_race)
 {
-	enum { WORKERS = 3, MOVES = 120 };
+	enum { WORKERS = 3 };
+	const int moves = bc_rounds(400);
 	char *a = cg_new(self->top, "a"), *b = cg_new(self->top, "b");
 	struct worker *w[WORKERS];
 	int i;
@@ -419,9 +420,9 @@ TEST_F(tree, migration_race)
 	for (i = 0; i < WORKERS; i++) {
 		w[i] = worker_new(a);
 		ASSERT_NE(NULL, w[i]);
-		start(w[i], open_and_close, 3000);
+		start(w[i], open_and_close, bc_rounds(20000));
 	}
-	for (i = 0; i < MOVES; i++) {
+	for (i = 0; i < moves; i++) {
 		ASSERT_EQ(0, cg_attach(i % 2 ? a : b, w[i % WORKERS]->pid));
 		EXPECT_LE(cg_get(b, "usage"), 30);
 	}
@@ -451,7 +452,8 @@ static long fill_and_empty(long rounds)
 
 TEST_F(tree, siblings_below_one_limit)
 {
-	enum { WORKERS = 4, LIMIT = 20, ROUNDS = 400 };
+	enum { WORKERS = 4, LIMIT = 20 };
+	const int rounds = bc_rounds(2000);
 	struct worker *w[WORKERS];
 	char *group[WORKERS];
 	long long refused = 0;
@@ -467,7 +469,7 @@ TEST_F(tree, siblings_below_one_limit)
 	/* A limit of its own for one of them: two places of refusal. */
 	ASSERT_EQ(0, cg_set(group[0], "limit", 5));
 	for (i = 0; i < WORKERS; i++)
-		start(w[i], fill_and_empty, ROUNDS);
+		start(w[i], fill_and_empty, rounds);
 	for (sample = 0; sample < 200; sample++) {
 		EXPECT_LE(cg_get(self->top, "usage"), LIMIT);
 		EXPECT_LE(cg_get(group[0], "usage"), 5);
@@ -484,7 +486,7 @@ TEST_F(tree, siblings_below_one_limit)
 	EXPECT_LE(cg_get(self->top, "max_usage"), LIMIT);
 	/* Every round of every worker ended with a refusal here or there. */
 	refused += refused_here(self->top);
-	EXPECT_EQ(WORKERS * ROUNDS, refused);
+	EXPECT_EQ(WORKERS * rounds, refused);
 	EXPECT_EQ(refused, refused_below(self->top));
 	EXPECT_EQ(LIMIT, call(w[1], open_until_refused, 100));
 }

@@ -1185,7 +1185,7 @@ TEST_F(numfiles, hammering_never_exceeds_the_limit)
 		ASSERT_EQ(0, call(w[i], pin_to_cpu, i % bc_cpus()));
 	}
 	for (i = 0; i < 4; i++)
-		start(w[i], hammer, 3000);
+		start(w[i], hammer, bc_rounds(3000));
 	for (i = 0; i < 200; i++) {
 		long long usage = cg_get(self->group, "usage");
 
@@ -1220,7 +1220,7 @@ TEST_F(numfiles, changes_under_load)
 	for (i = 0; i < 3; i++) {
 		w[i] = root_in(self->group);
 		ASSERT_NE(NULL, w[i]);
-		start(w[i], hammer, 1500);
+		start(w[i], hammer, bc_rounds(1500));
 	}
 	for (i = 0; i < 300; i++) {
 		/* Three workers hold up to 192 files: some limits find no room. */

@@ -362,8 +362,8 @@ TEST_F(loan, races)
 
 	ASSERT_TRUE(wa && wb);
 	ASSERT_EQ(0, cg_set(self->top, "limit", 16));
-	start(wa, churn, 500);
-	start(wb, churn, 500);
+	start(wa, churn, bc_rounds(2000));
+	start(wb, churn, bc_rounds(2000));
 	for (i = 0; i < 200; i++) {
 		int err = cg_set(self->a, "reservation", i % 17);
 
