@@ -459,9 +459,11 @@ free:
 void bc_css_killed(struct cgroup_subsys_state *css)
 {
 	struct beancounter *bc = css_bc(css);
+	u64 left;
 
 	bc_uncount(bc, css_bc(css->parent));
-	trace_bc_reparent(bc, res_counter_remove(&bc->counter));
+	left = res_counter_remove(&bc->counter);
+	trace_bc_reparent(bc, left);
 }
 
 /**
