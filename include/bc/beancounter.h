@@ -12,6 +12,8 @@
 #include <linux/list.h>
 #include <linux/llist.h>
 #include <linux/mutex.h>
+#include <linux/preempt.h>
+#include <linux/sched.h>
 
 #include <bc/res_counter.h>
 
@@ -91,6 +93,7 @@ struct beancounter {
  *	privileged (%BC_LIMIT) charge; called under a raw spinlock. NULL: no
  *	bound.
  * @root: the machine's account
+ * @id: the number of @ss
  * @node: in the list of all resources
  * @freed: owners that are gone, and for which @key is still on
  *
@@ -110,6 +113,7 @@ struct bc_resource {
 	u64 (*capacity)(enum bc_severity severity);
 
 	struct res_root		root;
+	int			id;
 	struct list_head	node;
 	atomic_t		freed;
 };
@@ -139,9 +143,75 @@ static inline struct beancounter *bc_parent(struct beancounter *bc)
 }
 
 struct res_owner * __must_check
+__bc_charge(struct bc_resource *res, u64 n, enum bc_severity severity,
+	    bool may_block);
+u64 __must_check bc_charge_upto(struct bc_resource *res, u64 n,
+				enum bc_severity severity, bool may_block,
+				struct res_owner **owner);
+
+/**
+ * bc_charge() - charge the current task's group
+ * @res: the resource
+ * @n: units, at least 1
+ * @severity: %BC_BARRIER, which counts as %BC_LIMIT for a task that has
+ *	CAP_SYS_ADMIN in the initial namespace, or a higher one
+ * @may_block: callbacks may sleep, and other CPUs be waited for
+ *
+ * Nobody is charged for what an interrupt or a kernel thread does, nor for a
+ * task in the root group.
+ *
+ * A task that is exiting may be in a group that was removed; then the nearest
+ * ancestor is charged.
+ *
+ * Context: Any context but NMI; task context, no spinlock held, interrupts on,
+ * with @may_block.
+ * Return: What to keep with the object, for bc_uncharge().
+ *
+ * * %NULL - Nobody was charged; nothing is to be uncharged.
+ * * -EDQUOT - Refused by a group; nothing has changed but counts of refusals.
+ * * -ENOSPC - Refused by the machine; likewise.
+ */
+static __always_inline struct res_owner * __must_check
 bc_charge(struct bc_resource *res, u64 n, enum bc_severity severity,
-	  bool may_block);
-void bc_uncharge(struct res_owner *owner, u64 n);
+	  bool may_block)
+{
+	struct res_owner *owner;
+	bool charged;
+
+	if (!in_task() || (current->flags & PF_KTHREAD))
+		return NULL;
+
+	/* Without preemption, the group and its owner do not go away. */
+	preempt_disable();
+	owner = css_bc(task_css(current, res->id))->counter.owner;
+	charged = res_stock_charge(&res->root, owner, n);
+	preempt_enable();
+	if (likely(charged))
+		return owner;
+	return __bc_charge(res, n, severity, may_block);
+}
+
+/**
+ * bc_uncharge() - return units
+ * @res: the resource
+ * @owner: what bc_charge() has returned; %NULL does nothing
+ * @n: units
+ *
+ * Context: Any context but NMI.
+ */
+static __always_inline void bc_uncharge(struct bc_resource *res,
+					struct res_owner *owner, u64 n)
+{
+	bool uncharged;
+
+	if (!owner)
+		return;
+	preempt_disable();
+	uncharged = res_stock_uncharge(&res->root, owner, n);
+	preempt_enable();
+	if (unlikely(!uncharged))
+		res_counter_uncharge(owner, n);
+}
 
 struct cgroup_subsys_state *bc_css_alloc(struct bc_resource *res,
 					 struct cgroup_subsys_state *parent);

@@ -12,9 +12,15 @@
 
 #include <linux/atomic.h>
 #include <linux/bits.h>
+#include <linux/compiler.h>
+#include <linux/irq_work.h>
 #include <linux/limits.h>
+#include <linux/list.h>
+#include <linux/percpu.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
+
+#include <asm/local.h>
 
 /* A bound that nothing reaches; also the largest amount there is. */
 #define RES_COUNTER_MAX		((u64)S64_MAX)
@@ -100,18 +106,59 @@ struct res_counter_ops {
 };
 
 /**
+ * struct res_stock - units that a CPU keeps at hand
+ * @owner: whose they are, while the stock is open, and afterwards whose they were.
+ *	Changes on its own CPU alone, in task context.
+ * @units: how many, if not negative; closed, RES_STOCK_CLOSED and what was put
+ *	in since. Changed by its own CPU alone, one instruction at a time.
+ * @high: the most there were since the slow path was here: an uncharge that
+ *	goes beyond takes it
+ * @returned: units that were uncharged to here, for the statistics
+ * @counter: the counter of @owner; %NULL: closed. Changes on its own CPU,
+ *	under the tree's lock.
+ * @cap: the most that may be kept
+ * @node: in @stocks of the tree's uppermost counter, while open
+ * @recall: somebody needs the units
+ * @cpu: the CPU
+ * @work: takes the stock back
+ *
+ * The fast path needs the first cache line alone.
+ */
+struct res_stock {
+	struct res_owner	*owner;
+	local_t			units;
+	unsigned long		high;
+	local_t			returned;
+	struct res_counter	*counter;
+	unsigned long		cap;
+	struct list_head	node;
+
+	bool			recall;
+	int			cpu;
+	struct irq_work		work;
+} ____cacheline_aligned;
+
+/* A closed stock: whatever is put in or asked for, it stays negative. */
+#define RES_STOCK_CLOSED	(LONG_MIN / 2)
+
+/* The most that goes through a stock at a time. */
+#define RES_STOCK_MAX		(LONG_MAX / 64)
+
+/**
  * struct res_root - the machine's account of one resource
- * @usage: units that all counters below hold together
+ * @usage: units that all counters below hold together, stocks included
  * @ops: see &struct res_counter_ops
+ * @stock: each CPU's stock
+ * @closed: no stock is to be opened
  *
  * All trees of a resource meet here, in one atomic word.
  */
 struct res_root {
 	atomic64_t			usage;
 	const struct res_counter_ops	*ops;
+	struct res_stock __percpu	*stock;
+	atomic_t			closed;
 };
-
-#define RES_ROOT_INIT(_ops)	{ .ops = (_ops) }
 
 /**
  * struct res_counter - the account of one group for one resource
@@ -121,10 +168,13 @@ struct res_root {
  * @owner: what units charged here point to
  * @lock: guards everything that follows, but for @crossed and @failcnt, in
  *	every counter of the tree (used in @top alone)
+ * @stocks: the open stocks of the tree (used in @top alone)
  * @removed: nothing is charged here any more; see res_counter_remove()
+ * @closed: for so many reasons no stock is to be opened here or below
+ * @stocked: the most that CPUs may have in stock here and below
  * @usage: @held + @inherited + what the children take, which for each is the
  *	greater of its @usage and its @reserved
- * @held: units charged to this very counter
+ * @held: units charged to this very counter, those in stock included
  * @inherited: units that removed descendants have left behind
  * @reserved: units taken out of the parent for this counter alone, used or not
  * @lent: sum of the children's @reserved
@@ -134,9 +184,10 @@ struct res_root {
  * @limit: the second bound
  * @max_usage: the highest usage since it was last reset
  * @recent_max: the highest usage since res_counter_restart_max()
- * @min_usage: the lowest usage since it was last reset
- * @charged: units ever charged through this counter, since reset
+ * @min_usage: the lowest usage less stock since it was last reset
  * @uncharged: units ever uncharged through this counter, since reset
+ * @base: usage when that was reset
+ * @seen: for res_counter_read() alone
  * @crossed: a barrier_hit() is due
  * @failcnt: charges that this counter refused, since reset
  */
@@ -146,7 +197,10 @@ struct res_counter {
 	struct res_root		*root;
 	struct res_owner	*owner;
 	raw_spinlock_t		lock;
+	struct list_head	stocks;
 	bool			removed;
+	unsigned int		closed;
+	u64			stocked;
 	u64			usage;
 	u64			held;
 	u64			inherited;
@@ -158,8 +212,13 @@ struct res_counter {
 	u64			max_usage;
 	u64			recent_max;
 	u64			min_usage;
-	u64			charged;
 	u64			uncharged;
+	u64			base;
+	struct {
+		u64	usage;		/* less what is in stock, ... */
+		u64	low;		/* ... has been, since it was noted */
+		u64	uncharged;
+	} seen;
 	unsigned int		crossed;
 	atomic64_t		failcnt;
 };
@@ -167,6 +226,7 @@ struct res_counter {
 /**
  * struct res_snapshot - a counter at one instant
  * @usage: units held, descendants included, and units lent, used or not
+ * @stocked: units in stock besides, here and below
  * @held: of those, units charged to this very counter
  * @inherited: of those, units that removed descendants have left behind
  * @reserved: units taken out of the parent for this counter alone
@@ -182,6 +242,7 @@ struct res_counter {
  */
 struct res_snapshot {
 	u64	usage;
+	u64	stocked;
 	u64	held;
 	u64	inherited;
 	u64	reserved;
@@ -202,6 +263,41 @@ struct res_snapshot {
 #define RES_RESET_TOTALS	BIT(2)
 #define RES_RESET_FAILCNT	BIT(3)
 
+/**
+ * struct res_claim - one of several charges that are made together
+ * @counter: what to charge
+ * @n: units, 1 to %RES_COUNTER_MAX
+ * @owner: what the charged object has to point to for these units; set on
+ *	success. %NULL: nobody was charged.
+ */
+struct res_claim {
+	struct res_counter	*counter;
+	u64			n;
+	struct res_owner	*owner;
+	/* private: the engine's, from one try to the next */
+	bool			upto;	/* some will do */
+	bool			asked;	/* privileged() was */
+	enum {
+		RES_RECALL_NEVER,
+		RES_RECALL_ASYNC,
+		RES_RECALL_WAIT,
+	}			recall;
+	struct res_counter	*live;	/* who is charged */
+	u64			take;	/* how many units, ... */
+	u64			beyond;	/* ... how many of them at the root */
+	struct res_refusal	refusal;
+	struct res_counter	*closed; /* the path from here was, for a recall */
+	bool			root_closed;
+};
+
+/* How many charges can be made together. */
+#define RES_CLAIMS_MAX		8
+
+int __must_check res_root_init(struct res_root *root,
+			       const struct res_counter_ops *ops);
+void res_root_exit(struct res_root *root);
+void res_root_cpu_dead(struct res_root *root, unsigned int cpu);
+
 int __must_check res_counter_init(struct res_counter *counter,
 				  struct res_counter *parent,
 				  struct res_root *root);
@@ -212,7 +308,68 @@ res_counter_try_charge(struct res_counter *counter, u64 n);
 struct res_owner * __must_check
 res_counter_charge(struct res_counter *counter, u64 n,
 		   enum bc_severity severity, bool may_block);
+u64 __must_check res_counter_charge_upto(struct res_counter *counter, u64 n,
+					 enum bc_severity severity,
+					 bool may_block,
+					 struct res_owner **owner);
+int __must_check res_counter_charge_all(struct res_claim *claims,
+					unsigned int nr,
+					enum bc_severity severity,
+					bool may_block);
 void res_counter_uncharge(struct res_owner *owner, u64 n);
+
+void res_stock_undo(struct res_root *root, unsigned long n);
+void res_stock_settle(struct res_root *root);
+
+/**
+ * res_stock_charge() - the usual charge: from this CPU's stock
+ * @root: the resource
+ * @owner: res_counter.owner of what is to be charged
+ * @n: units, at least 1
+ *
+ * Executes no locked instruction and touches no memory that another CPU writes.
+ *
+ * Context: Any context but NMI; preemption off.
+ * Return: Whether @n units were charged to @owner. If not, res_counter_charge()
+ * is to be called.
+ */
+static __always_inline bool res_stock_charge(struct res_root *root,
+					     struct res_owner *owner, u64 n)
+{
+	struct res_stock *stock = this_cpu_ptr(root->stock);
+
+	if (unlikely(stock->owner != owner || n > RES_STOCK_MAX))
+		return false;
+	if (likely(!local_add_negative(-(long)n, &stock->units)))
+		return true;
+	res_stock_undo(root, n);
+	return false;
+}
+
+/**
+ * res_stock_uncharge() - the usual uncharge: to this CPU's stock
+ * @root: the resource
+ * @owner: what the charge has returned
+ * @n: units
+ *
+ * Context: Any context but NMI; preemption off.
+ * Return: Whether @n units were uncharged. If not, res_counter_uncharge() is to
+ * be called.
+ */
+static __always_inline bool res_stock_uncharge(struct res_root *root,
+					       struct res_owner *owner, u64 n)
+{
+	struct res_stock *stock = this_cpu_ptr(root->stock);
+
+	if (unlikely(stock->owner != owner || n > RES_STOCK_MAX))
+		return false;
+	local_add(n, &stock->returned);
+	local_add(n, &stock->units);
+	/* Closed is beyond all bounds, too. */
+	if (unlikely((unsigned long)local_read(&stock->units) > stock->high))
+		res_stock_settle(root);
+	return true;
+}
 
 int __must_check res_counter_set_limit(struct res_counter *counter, u64 limit,
 				       bool not_below_usage);

@@ -39,7 +39,9 @@
 #define pr_fmt(fmt) "bc: " fmt
 
 #include <linux/capability.h>
+#include <linux/cpuhotplug.h>
 #include <linux/err.h>
+#include <linux/init.h>
 #include <linux/irq_work.h>
 #include <linux/mutex.h>
 #include <linux/ratelimit.h>
@@ -237,68 +239,86 @@ static const struct res_counter_ops bc_counter_ops = {
 	.owner_freed	= bc_owner_freed,
 };
 
-/**
- * bc_charge() - charge the current task's group
- * @res: the resource
- * @n: units, at least 1
- * @severity: %BC_BARRIER, which counts as %BC_LIMIT for a task that has
- *	CAP_SYS_ADMIN in the initial namespace, or a higher one
- * @may_block: callbacks may sleep
- *
- * Nobody is charged for what an interrupt or a kernel thread does, nor for a
- * task in the root group.
- *
- * A task that is exiting may be in a group that was removed; then the nearest
- * ancestor is charged.
- *
- * Context: Any context but NMI; task context, no spinlock held, with
- * @may_block.
- * Return: What to keep with the object, for bc_uncharge().
- *
- * * %NULL - Nobody was charged; nothing is to be uncharged.
- * * -EDQUOT - Refused by a group; nothing has changed but counts of refusals.
- * * -ENOSPC - Refused by the machine; likewise.
+/*
+ * The group of the current task, with a reference; NULL if nobody is to be
+ * charged for what it does.
  */
-struct res_owner *bc_charge(struct bc_resource *res, u64 n,
-			    enum bc_severity severity, bool may_block)
+static struct beancounter *bc_get_current(struct bc_resource *res)
 {
 	struct cgroup_subsys_state *css;
-	struct res_owner *owner = NULL;
 
 	if (!in_task() || (current->flags & PF_KTHREAD))
 		return NULL;
 
 	rcu_read_lock();
 	do {
-		css = task_css(current, res->ss->id);
-		if (!css->parent)
-			goto out;
-		owner = res_counter_try_charge(&css_bc(css)->counter, n);
-		if (!IS_ERR(owner))
-			goto out;
+		css = task_css(current, res->id);
+		if (!css->parent) {
+			css = NULL;
+			break;
+		}
 		/* Fails if we are being moved, and the group we left is gone. */
 	} while (!css_tryget(css));
 	rcu_read_unlock();
+	return css ? css_bc(css) : NULL;
+}
 
-	owner = res_counter_charge(&css_bc(css)->counter, n, severity, may_block);
-	css_put(css);
-	return owner;
-out:
+/**
+ * __bc_charge() - bc_charge() where there is too little in stock
+ * @res: the resource
+ * @n: units, at least 1
+ * @severity: see bc_charge()
+ * @may_block: see bc_charge()
+ *
+ * Context: As bc_charge().
+ * Return: As bc_charge().
+ */
+struct res_owner *__bc_charge(struct bc_resource *res, u64 n,
+			      enum bc_severity severity, bool may_block)
+{
+	struct res_owner *owner = NULL;
+	struct cgroup_subsys_state *css;
+	struct beancounter *bc;
+
+	rcu_read_lock();
+	css = task_css(current, res->id);
+	if (css->parent)
+		owner = res_counter_try_charge(&css_bc(css)->counter, n);
 	rcu_read_unlock();
+	if (!IS_ERR(owner))
+		return owner;
+
+	bc = bc_get_current(res);
+	if (!bc)
+		return NULL;
+	owner = res_counter_charge(&bc->counter, n, severity, may_block);
+	css_put(&bc->css);
 	return owner;
 }
 
 /**
- * bc_uncharge() - return units
- * @owner: what bc_charge() has returned; %NULL does nothing
- * @n: units
+ * bc_charge_upto() - charge the current task's group for as much as there is
+ * @res: the resource
+ * @n: units, at least 1
+ * @severity: see bc_charge()
+ * @may_block: see bc_charge()
+ * @owner: is set to what to keep with the objects, for bc_uncharge(); %NULL:
+ *	nobody was charged
  *
- * Context: Any context but NMI.
+ * Context: As bc_charge().
+ * Return: How many units were charged, 0 to @n; or @n, if nobody is to be charged.
  */
-void bc_uncharge(struct res_owner *owner, u64 n)
+u64 bc_charge_upto(struct bc_resource *res, u64 n, enum bc_severity severity,
+		   bool may_block, struct res_owner **owner)
 {
-	if (owner)
-		res_counter_uncharge(owner, n);
+	struct beancounter *bc = bc_get_current(res);
+
+	*owner = NULL;
+	if (!bc)
+		return n;
+	n = res_counter_charge_upto(&bc->counter, n, severity, may_block, owner);
+	css_put(&bc->css);
+	return n;
 }
 
 /* What follows is for files.c. */
@@ -367,10 +387,31 @@ int bc_set_strict(struct beancounter *bc, bool strict)
  */
 static int bc_init_resource(struct bc_resource *res)
 {
-	res->root.ops = &bc_counter_ops;
+	int err = res_root_init(&res->root, &bc_counter_ops);
+
+	if (err)
+		return err;
+	res->id = res->ss->id;
 	list_add_tail(&res->node, &bc_resources);
 	return bc_set_files(res->ss, res->bytes);
 }
+
+/* What a CPU had in stock comes back when it goes. */
+static int bc_cpu_dead(unsigned int cpu)
+{
+	struct bc_resource *res;
+
+	list_for_each_entry(res, &bc_resources, node)
+		res_root_cpu_dead(&res->root, cpu);
+	return 0;
+}
+
+static int __init bc_init(void)
+{
+	return cpuhp_setup_state_nocalls(CPUHP_BP_PREPARE_DYN, "bc:dead", NULL,
+					 bc_cpu_dead) < 0;
+}
+subsys_initcall(bc_init);
 
 /* Makes @bc one of its parent's children, and a poor one if that is strict. */
 static void bc_count(struct beancounter *bc, struct beancounter *parent)

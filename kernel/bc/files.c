@@ -11,6 +11,7 @@
 #include <linux/ctype.h>
 #include <linux/kernel.h>
 #include <linux/lockdep.h>
+#include <linux/mutex.h>
 #include <linux/overflow.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
@@ -36,7 +37,7 @@ enum {
 #define BC_PEAK_UNSET	ULONG_MAX
 
 /* Guards beancounter::peaks and what is in them. */
-static DEFINE_SPINLOCK(bc_peaks_lock);
+static DEFINE_MUTEX(bc_peaks_mutex);
 
 /**
  * bc_parse_amount() - read an amount as users write it
@@ -242,9 +243,9 @@ static void bc_peak_release(struct kernfs_open_file *of)
 
 	if (peak->value == BC_PEAK_UNSET)
 		return;
-	spin_lock(&bc_peaks_lock);
+	mutex_lock(&bc_peaks_mutex);
 	list_del(&peak->list);
-	spin_unlock(&bc_peaks_lock);
+	mutex_unlock(&bc_peaks_mutex);
 }
 
 static int bc_peak_show(struct seq_file *sf, void *v)
@@ -253,13 +254,13 @@ static int bc_peak_show(struct seq_file *sf, void *v)
 	struct res_snapshot snap;
 	u64 max;
 
-	spin_lock(&bc_peaks_lock);
+	mutex_lock(&bc_peaks_mutex);
 	res_counter_read(&css_bc(seq_css(sf))->counter, &snap);
 	if (peak->value == BC_PEAK_UNSET)
 		max = snap.max_usage;
 	else
 		max = max_t(u64, peak->value, snap.recent_max);
-	spin_unlock(&bc_peaks_lock);
+	mutex_unlock(&bc_peaks_mutex);
 
 	bc_show_number(sf, max);
 	return 0;
@@ -272,14 +273,14 @@ static ssize_t bc_peak_write(struct kernfs_open_file *of, char *buf,
 	struct beancounter *bc = css_bc(of_css(of));
 	u64 max, usage;
 
-	spin_lock(&bc_peaks_lock);
+	mutex_lock(&bc_peaks_mutex);
 	max = res_counter_restart_max(&bc->counter, &usage);
 	list_for_each_entry(other, &bc->peaks, list)
 		other->value = max_t(u64, other->value, max);
 	if (peak->value == BC_PEAK_UNSET)
 		list_add(&peak->list, &bc->peaks);
 	peak->value = usage;
-	spin_unlock(&bc_peaks_lock);
+	mutex_unlock(&bc_peaks_mutex);
 	return nbytes;
 }
 
@@ -292,6 +293,7 @@ static int bc_stat_show(struct seq_file *sf, void *v)
 	seq_printf(sf, "lent %llu\n", snap.lent);
 	seq_printf(sf, "charged %llu\n", snap.charged);
 	seq_printf(sf, "uncharged %llu\n", snap.uncharged);
+	seq_printf(sf, "precharge %llu\n", snap.stocked);
 	return 0;
 }
 

@@ -60,5 +60,5 @@ int __bc_file_charge(struct file *file)
 
 void __bc_file_uncharge(struct file *file)
 {
-	bc_uncharge(file->f_bc, 1);
+	bc_uncharge(&numfiles_resource, file->f_bc, 1);
 }

@@ -12,32 +12,39 @@
  *    borrowed, and no charge gets past it.
  *  - With some of it reserved, that much is guaranteed, and the rest is shared.
  *
- * There is one lock: every counter of a tree is guarded by the lock of the tree's
- * uppermost counter. The root alone is shared by trees, and is one atomic word.
- * Under its lock a charge looks at the whole path first, and changes it only
- * when every counter has room; the root, where other trees race with us, is
- * asked last and changed by the same compare-and-exchange that finds the room.
- * That step decides. Before it nothing has changed, after it nothing can fail.
+ * Each CPU may keep a few units of one group at hand, its stock. The usual charge
+ * takes units from there, and the usual uncharge puts them there, by one
+ * instruction each; see "Stocks" below. A unit in stock is charged like any other,
+ * but no object holds it: what a counter calls usage is what objects hold,
+ * descendants' included, and what is in stock for them.
+ *
+ * For everything else there is one lock: every counter of a tree is guarded by the
+ * lock of the tree's uppermost counter. The root alone is shared by trees, and is
+ * one atomic word. Under its lock a charge looks at the whole path first, and
+ * changes it only when every counter has room; the root, where other trees race
+ * with us, is asked last and changed by the same compare-and-exchange that finds
+ * the room. That step decides. Before it nothing has changed, after it nothing
+ * can fail.
  *
  * From this follow the invariants, at every instant that anybody can see. The
  * counters below the root are seen under the lock only.
  *
- *  1. A counter's usage is what it holds itself, what it has inherited, and what
- *     its children take: charges, uncharges, borrowing and repaying change the
- *     whole path in one critical section, and removal moves units within the
- *     parent's usage. The root's usage is never below what its children take:
- *     it is raised before theirs and lowered after.
+ *  1. A counter's usage is what it holds itself (objects' and stocks'), what it has
+ *     inherited, and what its children take: charges, uncharges, borrowing and
+ *     repaying change the whole path in one critical section, and removal moves
+ *     units within the parent's usage. The root's usage is never below what its
+ *     children take: it is raised before theirs and lowered after.
  *  2. No charge but a forced one is admitted that takes usage above the barrier
  *     (or limit): bounds and usage are read and changed under the same lock, or
- *     in the same atomic step.
+ *     in the same atomic step. A charge from stock changes no usage; but above a
+ *     barrier, whoever got there, there is no stock.
  *  3. A refused charge leaves no trace but failcnt and what the callbacks do:
- *     nothing is changed before everything is known to fit, so there is nothing
- *     to take back, and no other charge can be refused because of units that
- *     were there for a moment only.
- *  4. Trivially, as long as there are no stocks: what is counted is held or lent.
+ *     nothing is changed before everything is known to fit.
+ *  4. A charge that may block is not refused if, with nothing else in flight, it
+ *     would fit: before it is, stocks that could make room are recalled.
  *  5. Every unit is returned once, to the counter that has it now (see "Owners"
- *     below). A counter that is asked for more than was taken reports it once
- *     and stops at 0.
+ *     below). A counter that is asked for more than was taken reports it once,
+ *     when the units leave the stock at the latest, and stops at 0.
  *  6. Borrowing and repaying move units between a counter and its parent in one
  *     critical section. Units in use cannot be repaid. What descendants have
  *     reserved is within every limit above (pledged <= limit): lending looks at
@@ -59,18 +66,58 @@
  * had to follow more than one step makes its owner forward to where it arrived,
  * so that the next one from there has one step to go. Removing a group costs the
  * same whether one owner forwards to it or a million do.
+ *
+ * Stocks
+ *
+ * A CPU has one stock of each resource, and it belongs to one owner at a time: that
+ * of the group which charged last. So stocks cost a group no memory, there are as
+ * many as CPUs whatever the number of groups, and one CPU alone makes no
+ * difference that could be seen.
+ *
+ * The units are one word. Open, it says how many there are. Closed, it is far below
+ * zero, so that a charge finds too little and an uncharge too much by the same
+ * comparisons that they make anyway. Only its own CPU changes it, and always by
+ * one instruction that adds, which is all that protects it from interrupts. Hence:
+ *
+ *  - An interrupt may do anything between two instructions of the fast path but make
+ *    the stock somebody else's: that is for tasks, and the fast path keeps others
+ *    from running. What the fast path has compared stays true until its end.
+ *  - Units that are put into a stock that was just closed are in the word all the
+ *    same. Whoever put them there looks at the word after that, before another task
+ *    can run, and returns what is there by the slow path: res_stock_settle().
+ *  - A charge that found too little has made the word too low until it undoes that. An
+ *    interrupt that takes the stock back just then takes nothing, and what the undo
+ *    leaves in the closed word is again settled by whoever did it.
+ *  - Nobody but the CPU itself can take units back. Others mark the stock (recall)
+ *    and send an interrupt. Only who may block can wait for that.
+ *
+ * Every slow path takes its own CPU's stock back first, if it is in the tree, and
+ * may leave some in the end. In between this CPU has none, so that usage, and the
+ * extremes that are noted of it, are exact as far as this CPU is concerned; what
+ * others may have is known by its bound (stocked).
+ *
+ * A recall closes the path that it is made for: as long as counter.closed is not 0,
+ * nothing is put in stock below. Thus, after all CPUs have given back what they had,
+ * the comparison that follows under the lock is exact.
  */
 
 #include <linux/bug.h>
+#include <linux/cpumask.h>
 #include <linux/err.h>
 #include <linux/kernel.h>
+#include <linux/preempt.h>
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
+#include <linux/smp.h>
 
 #include <bc/res_counter.h>
 
 /* How often limit_hit() may ask for another try before we stop believing it. */
 #define RES_COUNTER_RETRIES	16
+
+/* Units that a CPU may always keep if there is room; and the part of usage. */
+#define RES_STOCK_MIN		4
+#define RES_STOCK_PART		32
 
 /**
  * struct res_owner - what a charged object points to
@@ -185,6 +232,20 @@ static bool res_root_charge(struct res_root *root, u64 n,
 	return fits;
 }
 
+/* Charges the root as many of @n units as it has room for, and returns how many. */
+static u64 res_root_charge_upto(struct res_root *root, u64 n,
+				enum bc_severity severity)
+{
+	u64 capacity = res_capacity(root, severity);
+	s64 usage = atomic64_read(&root->usage);
+	u64 room;
+
+	do {
+		room = min(n, capacity - min_t(u64, capacity, usage));
+	} while (!atomic64_try_cmpxchg(&root->usage, &usage, usage + room));
+	return room;
+}
+
 /* Returns the units that were not there. */
 static u64 res_root_uncharge(struct res_root *root, u64 n)
 {
@@ -259,6 +320,14 @@ static u64 res_path_check(struct res_counter *counter, u64 n,
 	return n;
 }
 
+/* Notes that so much as @low units may have been all that @counter had. */
+static void res_note_low(struct res_counter *counter, u64 low)
+{
+	/* What other CPUs may have in stock is held by nobody. */
+	low -= min(low, counter->stocked);
+	counter->min_usage = min(counter->min_usage, low);
+}
+
 /* Adds @n units to @counter, and upwards what no reservation covers. */
 static void res_path_add(struct res_counter *counter, u64 n,
 			 enum bc_severity severity, bool *crossed)
@@ -274,7 +343,7 @@ static void res_path_add(struct res_counter *counter, u64 n,
 			WRITE_ONCE(c->crossed, true);
 			*crossed = true;
 		}
-		c->charged += n;
+		res_note_low(c, c->usage);
 		n = res_taken(c, usage) - res_taken(c, c->usage);
 		c->usage = usage;
 		c->max_usage = max(c->max_usage, usage);
@@ -283,101 +352,633 @@ static void res_path_add(struct res_counter *counter, u64 n,
 }
 
 /*
- * Takes @n units out of @counter, and upwards what was not reserved. Returns the
+ * Takes @n units out of @counter, and upwards what was not reserved. Of these
+ * @uncharged have just been returned; or more, where some were taken again since,
+ * which counts upwards as long as nothing is left of what is reserved. Returns the
  * units that the root did not have.
  */
 static u64 res_path_sub(struct res_root *root, struct res_counter *counter,
-			u64 n)
+			u64 n, u64 uncharged)
 {
 	struct res_counter *c;
 
-	for (c = counter; c && n; c = c->parent) {
+	for (c = counter; c && (n || uncharged); c = c->parent) {
 		u64 usage = c->usage - n;
+		u64 covered = n - (res_taken(c, c->usage) - res_taken(c, usage));
 
-		c->uncharged += n;
-		n = res_taken(c, c->usage) - res_taken(c, usage);
+		c->uncharged += uncharged;
+		if (c->usage > c->reserved)
+			uncharged -= min(uncharged, covered);
+		else
+			uncharged = 0;
+		n -= covered;
 		c->usage = usage;
-		c->min_usage = min(c->min_usage, usage);
+		res_note_low(c, usage);
 	}
 	return n ? res_root_uncharge(root, n) : 0;
 }
 
-/*
- * One try, under the lock. Returns whether @counter was charged. With
- * refusal->counter set that charge overran a bound, and without it did not.
- */
-static bool __res_counter_charge(struct res_counter *counter, u64 n,
-				 enum bc_severity severity,
-				 struct res_refusal *refusal, bool *crossed)
+/* Stocks */
+
+static bool res_stock_closed(long units)
 {
-	struct res_refusal machine = { .counter = counter->top };
-	const bool force = severity == BC_FORCE;
+	return units < RES_STOCK_CLOSED / 2;
+}
 
-	lockdep_assert_held(&counter->top->lock);
+/* What can be had from an open stock, as far as can be seen. */
+static u64 res_stock_units(const struct res_stock *stock)
+{
+	long units = local_read(&stock->units);
 
-	machine.n = res_path_check(counter, n, min(severity, BC_LIMIT), refusal);
-	if (refusal->counter && !force)
-		return false;
-	if (machine.n &&
-	    !res_root_charge(counter->root, machine.n, severity, &machine)) {
-		if (!refusal->counter)
-			*refusal = machine;
-		if (!force)
-			return false;
-	}
-
-	/* Decided: from here on nothing fails. */
-	counter->held += n;
-	res_path_add(counter, n, severity, crossed);
-	return true;
+	return max(units, 0L);
 }
 
 /*
- * Locks the tree of @counter, and returns @counter or, where that was removed,
- * the nearest ancestor that was not: NULL, and no lock, if only the root is
- * left.
+ * Closes the open @stock and returns what was in it to its counter. On its own
+ * CPU, or for one that is offline. Returns how much that was.
  */
-static struct res_counter *res_counter_lock_live(struct res_counter *counter,
-						 unsigned long *flags)
+static u64 res_stock_take_back(struct res_stock *stock)
+{
+	struct res_counter *counter = stock->counter, *c;
+	const u64 n = res_stock_units(stock);
+	long uncharged = local_read(&stock->returned);
+	u64 high = max_t(u64, stock->high, n);
+	const u64 there = min(n, counter->held);
+	u64 missing;
+
+	lockdep_assert_held(&counter->top->lock);
+	lockdep_assert_irqs_disabled();
+
+	local_add(RES_STOCK_CLOSED - (long)n, &stock->units);
+	local_sub(uncharged, &stock->returned);
+	stock->high = 0;
+	WRITE_ONCE(stock->counter, NULL);
+	WRITE_ONCE(stock->recall, false);
+	list_del(&stock->node);
+
+	for (c = counter; c; c = c->parent) {
+		u64 low = c->usage - min(c->usage, high);
+
+		c->stocked -= stock->cap;
+		res_note_low(c, low);
+		high = res_taken(c, c->usage) - res_taken(c, low);
+	}
+	counter->held -= there;
+	missing = n - there + res_path_sub(counter->root, counter, there,
+					   uncharged);
+	/* Under the lock: better in a bad place than never. */
+	WARN_ONCE(missing, "res_counter: %llu units returned, never taken\n",
+		  missing);
+	return there;
+}
+
+/* How much this CPU may keep for @counter. */
+static u64 res_stock_cap(struct res_counter *counter)
+{
+	struct res_root *root = counter->root;
+	u64 cap = max_t(u64, RES_STOCK_MIN, counter->usage / RES_STOCK_PART /
+					    num_online_cpus());
+	u64 usage, capacity;
+	struct res_counter *c;
+
+	for (c = counter; c; c = c->parent) {
+		const u64 bound = min(c->barrier, c->limit);
+		u64 room;
+
+		if (c->closed || c->usage > bound - bound / 8)
+			return 0;
+		room = (bound - c->usage) / 2;
+		if (room <= c->stocked)
+			return 0;
+		cap = min(cap, room - c->stocked);
+		if (res_fits(c->usage, cap, c->reserved))
+			return cap;
+	}
+	if (atomic_read(&root->closed))
+		return 0;
+	usage = atomic64_read(&root->usage);
+	capacity = res_capacity(root, BC_BARRIER);
+	if (usage > capacity - capacity / 8)
+		return 0;
+	return min3(cap, (capacity - usage) / 2 / num_online_cpus(),
+		    (u64)RES_STOCK_MAX);
+}
+
+/*
+ * A tree that is locked, and what this CPU had in stock there, which is taken back
+ * before anything else is done: usage is what objects hold then, as far as this
+ * CPU is concerned.
+ */
+struct res_hand {
+	struct res_stock	*stock;
+	struct res_counter	*counter;	/* whose it was, if anybody's */
+	u64			units;
+	unsigned long		flags;
+};
+
+/*
+ * @move: this CPU's stock is going to be this tree's, and is taken out of another
+ * one before. @nest: so many trees are locked already, in order of their address.
+ */
+static void res_tree_lock(struct res_counter *top, struct res_hand *hand,
+			  bool move, unsigned int nest)
+{
+	struct res_counter *c;
+	unsigned long flags;
+
+	/* On its own CPU an open stock stays open, and its counter there. */
+	local_irq_save(flags);
+	*hand = (struct res_hand) {
+		.stock = this_cpu_ptr(top->root->stock),
+		.flags = flags,
+	};
+	c = hand->stock->counter;
+	if (c && c->top != top && move && !nest && in_task()) {
+		raw_spin_lock(&c->top->lock);
+		res_stock_take_back(hand->stock);
+		raw_spin_unlock(&c->top->lock);
+	}
+
+	raw_spin_lock_nested(&top->lock, nest);
+	c = hand->stock->counter;
+	if (c && c->top == top) {
+		hand->counter = c;
+		hand->units = res_stock_take_back(hand->stock);
+	}
+}
+
+static void res_tree_unlock(struct res_counter *top, struct res_hand *hand)
+{
+	raw_spin_unlock(&top->lock);
+	local_irq_restore(hand->flags);
+}
+
+/*
+ * Opens this CPU's stock for @counter, if there is room for one, with @keep units
+ * of those that were just returned; or with more, if it is going to @charge and is
+ * not alone: what CPUs have in stock keeps them from meeting at the lock.
+ */
+static void res_restock(struct res_hand *hand, struct res_counter *counter,
+			u64 keep, bool charge)
+{
+	struct res_stock *stock = hand->stock;
+	struct res_refusal refusal = { };
+	struct res_counter *c;
+	bool crossed;
+	u64 cap, n;
+
+	/* Open for another tree; or not to be changed by an interrupt. */
+	if (!counter || counter->removed || stock->counter ||
+	    (stock->owner != counter->owner && !in_task()))
+		return;
+	cap = res_stock_cap(counter);
+	if (!cap)
+		return;
+	if (keep > cap)
+		keep = cap / 2;
+	if (charge && cap > RES_STOCK_MIN && !list_empty(&counter->top->stocks))
+		keep = max(keep, cap / 2);
+
+	n = res_path_check(counter, keep, BC_BARRIER, &refusal);
+	if (refusal.counter ||
+	    (n && !res_root_charge(counter->root, n, BC_BARRIER, &refusal)))
+		keep = 0;
+	counter->held += keep;
+	res_path_add(counter, keep, BC_BARRIER, &crossed);
+
+	for (c = counter; c; c = c->parent)
+		c->stocked += cap;
+	list_add(&stock->node, &counter->top->stocks);
+	stock->owner = counter->owner;
+	WRITE_ONCE(stock->counter, counter);
+	stock->cap = cap;
+	stock->high = keep;
+	local_add((long)keep - RES_STOCK_CLOSED, &stock->units);
+}
+
+/* What is left of @n units that @stock may have, beyond reservations, at @counter. */
+static u64 res_stock_at(const struct res_stock *stock, u64 n,
+			const struct res_counter *counter)
+{
+	const struct res_counter *c;
+
+	for (c = stock->counter; c && c != counter; c = c->parent)
+		n = res_taken(c, c->usage) -
+		    res_taken(c, c->usage - min(c->usage, n));
+	return c ? n : 0;
+}
+
+/*
+ * Wants @stock, which is open, back: for res_recall() or, with @async, for now. A
+ * CPU that is offline and was not yet looked after by res_root_cpu_dead(), which
+ * would have to wait for the lock that we hold, has nothing against our doing it.
+ */
+static void res_stock_mark(struct res_stock *stock, bool async)
+{
+	if (!cpu_online(stock->cpu)) {
+		res_stock_take_back(stock);
+		return;
+	}
+	WRITE_ONCE(stock->recall, true);
+	if (async)
+		irq_work_queue_on(&stock->work, stock->cpu);
+}
+
+/*
+ * Marks the stocks that would make room at @counter. Returns whether there are any.
+ * Our own CPU has none.
+ */
+static bool res_recall_mark(struct res_counter *counter, bool async)
+{
+	struct res_stock *stock, *next;
+	bool any = false;
+
+	if (!counter->stocked)
+		return false;
+	list_for_each_entry_safe(stock, next, &counter->top->stocks, node) {
+		if (!res_stock_at(stock, stock->cap, counter))
+			continue;
+		any = true;
+		res_stock_mark(stock, async);
+	}
+	return any;
+}
+
+/* Marks all stocks below @counter, whether they make room there or not. */
+static bool res_recall_mark_below(struct res_counter *counter)
+{
+	struct res_stock *stock, *next;
+	bool any = false;
+
+	list_for_each_entry_safe(stock, next, &counter->top->stocks, node) {
+		struct res_counter *c = stock->counter;
+
+		while (c && c != counter)
+			c = c->parent;
+		if (!c)
+			continue;
+		any = true;
+		res_stock_mark(stock, false);
+	}
+	return any;
+}
+
+/*
+ * Marks all stocks, for room in the machine. One that is opened just now may be
+ * missed: then its CPU is doing something else meanwhile.
+ */
+static bool res_recall_mark_all(struct res_root *root, bool async)
+{
+	bool any = false;
+	int cpu;
+
+	for_each_online_cpu(cpu) {
+		struct res_stock *stock = per_cpu_ptr(root->stock, cpu);
+
+		if (!READ_ONCE(stock->counter))
+			continue;
+		any = true;
+		WRITE_ONCE(stock->recall, true);
+		if (async)
+			irq_work_queue_on(&stock->work, cpu);
+	}
+	return any;
+}
+
+/* On the stock's own CPU, in an interrupt. */
+static void res_stock_recalled(struct res_stock *stock)
+{
+	struct res_counter *counter;
+	unsigned long flags;
+
+	local_irq_save(flags);
+	counter = stock->counter;
+	if (counter) {
+		raw_spin_lock(&counter->top->lock);
+		res_stock_take_back(stock);
+		raw_spin_unlock(&counter->top->lock);
+	} else {
+		/* Whoever has marked it came too late to see it closed. */
+		WRITE_ONCE(stock->recall, false);
+	}
+	local_irq_restore(flags);
+}
+
+static void res_recall_work(struct irq_work *work)
+{
+	res_stock_recalled(container_of(work, struct res_stock, work));
+}
+
+static void res_recall_ipi(void *info)
+{
+	struct res_root *root = info;
+
+	res_stock_recalled(this_cpu_ptr(root->stock));
+}
+
+static bool res_recall_wanted(int cpu, void *info)
+{
+	struct res_root *root = info;
+
+	return READ_ONCE(per_cpu_ptr(root->stock, cpu)->recall);
+}
+
+/*
+ * Waits until all stocks that are marked were taken back. The mark goes under the
+ * lock and with the stock, so that one that somebody else waits for is waited for
+ * here, too.
+ */
+static void res_recall(struct res_root *root)
+{
+	on_each_cpu_cond(res_recall_wanted, res_recall_ipi, root, true);
+}
+
+/* From now on, no stock that counts at @counter or above; or less of that. */
+static void res_path_close(struct res_counter *counter, int how)
+{
+	struct res_counter *c;
+
+	for (c = counter; c; c = c->parent)
+		c->closed += how;
+}
+
+/*
+ * Locks the tree of @counter, with nothing in stock at @below and further down, and
+ * nothing to be put there as long as it counts at @counter or above. Other CPUs are
+ * waited for.
+ */
+static void res_tree_lock_quiet(struct res_counter *counter,
+				struct res_counter *below, struct res_hand *hand)
 {
 	struct res_counter *top = counter->top;
 
-	raw_spin_lock_irqsave(&top->lock, *flags);
+	res_tree_lock(top, hand, false, 0);
+	res_path_close(counter, 1);
+	if (res_recall_mark_below(below)) {
+		res_tree_unlock(top, hand);
+		res_recall(top->root);
+		res_tree_lock(top, hand, false, 0);
+	}
+}
+
+static void res_tree_unlock_quiet(struct res_counter *counter,
+				  struct res_hand *hand)
+{
+	res_path_close(counter, -1);
+	res_tree_unlock(counter->top, hand);
+}
+
+/* The nearest of @counter and its ancestors that was not removed, if any. */
+static struct res_counter *res_counter_live(struct res_counter *counter)
+{
 	while (counter && counter->removed)
 		counter = counter->parent;
-	if (!counter)
-		raw_spin_unlock_irqrestore(&top->lock, *flags);
 	return counter;
 }
 
-static void res_counter_unlock(struct res_counter *counter, unsigned long flags)
+/* Charges */
+
+/*
+ * @counter, on the path of @claim, has no room for it (%NULL: the machine has
+ * none), and there may be stocks that would make some. Returns whether they were
+ * marked for the caller to wait and try again; a caller who cannot wait may be luckier the
+ * next time.
+ */
+static bool res_claim_recall(struct res_claim *claim,
+			     struct res_counter *counter)
 {
-	raw_spin_unlock_irqrestore(&counter->top->lock, flags);
+	const bool async = claim->recall == RES_RECALL_ASYNC;
+	struct res_root *root = claim->counter->root;
+
+	if (claim->recall == RES_RECALL_NEVER || claim->root_closed)
+		return false;
+	if (!(counter ? res_recall_mark(counter, async) :
+			res_recall_mark_all(root, async)) || async)
+		return false;
+	if (!claim->closed) {
+		claim->closed = claim->live;
+		res_path_close(claim->closed, 1);
+	}
+	/* Once, as stocks that reservations cover are opened all the same. */
+	if (!counter) {
+		claim->root_closed = true;
+		atomic_inc(&root->closed);
+	}
+	return true;
 }
 
-/* One try to charge @counter, or what lives above it. */
-static struct res_owner *res_counter_attempt(struct res_counter *counter, u64 n,
-					     enum bc_severity severity,
-					     struct res_refusal *refusal,
-					     bool *crossed)
+/* Lets stocks be opened again. */
+static void res_claim_end(struct res_claim *claim)
 {
-	struct res_owner *owner;
+	struct res_counter *c = claim->closed;
 	unsigned long flags;
 
-	*refusal = (struct res_refusal) { };
-	counter = res_counter_lock_live(counter, &flags);
-	if (!counter)
-		return NULL;
-	if (__res_counter_charge(counter, n, severity, refusal, crossed))
-		owner = counter->owner;
-	else
-		owner = ERR_PTR(refusal->machine ? -ENOSPC : -EDQUOT);
-	res_counter_unlock(counter, flags);
-	return owner;
+	if (claim->root_closed)
+		atomic_dec(&claim->counter->root->closed);
+	if (!c)
+		return;
+	raw_spin_lock_irqsave(&c->top->lock, flags);
+	res_path_close(c, -1);
+	raw_spin_unlock_irqrestore(&c->top->lock, flags);
 }
 
+/*
+ * Above a barrier the unprivileged are not to find anything in stock: recalls what
+ * there is below a counter that @claim takes there. Returns whether to wait for it.
+ */
+static bool res_claim_crosses(struct res_claim *claim)
+{
+	struct res_counter *c;
+	u64 n = claim->take;
+
+	for (c = claim->live; c && n; c = c->parent) {
+		if (!res_fits(c->usage, n, min(c->barrier, c->limit)) &&
+		    res_claim_recall(claim, c))
+			return true;
+		n = res_taken(c, c->usage + n) - res_taken(c, c->usage);
+	}
+	return false;
+}
+
+/*
+ * How many of @n units @counter and those above it have room for. @tight is set to
+ * the one that has the least, if it is less than @n; @slack to what reservations
+ * cover.
+ */
+static u64 res_path_room(struct res_counter *counter, u64 n,
+			 enum bc_severity severity, struct res_counter **tight,
+			 u64 *slack)
+{
+	struct res_counter *c;
+
+	*tight = NULL;
+	*slack = 0;
+	for (c = counter; c && n > *slack; c = c->parent) {
+		u64 bound = severity == BC_BARRIER ? min(c->barrier, c->limit) :
+						     c->limit;
+		u64 room = *slack + bound - min(bound, c->usage);
+
+		if (room < n) {
+			n = room;
+			*tight = c;
+		}
+		*slack += c->reserved - min(c->reserved, c->usage);
+	}
+	return n;
+}
+
+/* Settles for less than was asked for, if there is some. */
+static int res_claim_reduce(struct res_claim *claim, enum bc_severity severity)
+{
+	struct res_counter *tight, *unused;
+	u64 slack, ignored;
+
+	claim->take = res_path_room(claim->live, claim->n, severity, &tight,
+				    &slack);
+	if (tight && res_claim_recall(claim, tight))
+		return -EAGAIN;
+	if (severity == BC_BARRIER && !claim->asked &&
+	    res_path_room(claim->live, claim->n, BC_LIMIT, &unused, &ignored) >
+	    claim->take) {
+		claim->refusal.at = BC_BARRIER;
+		return -EDQUOT;
+	}
+	if (!claim->take)
+		return -EDQUOT;
+	claim->refusal = (struct res_refusal) { };
+	claim->beyond = claim->take - min(claim->take, slack);
+	return 0;
+}
+
+/* Looks for room below the root, and changes nothing. */
+static int res_claim_check(struct res_claim *claim, enum bc_severity severity)
+{
+	struct res_counter *live = res_counter_live(claim->counter), *c;
+
+	claim->live = live;
+	claim->take = claim->n;
+	claim->beyond = 0;
+	claim->refusal = (struct res_refusal) { };
+	if (!live)
+		return 0;
+	claim->beyond = res_path_check(live, claim->n, min(severity, BC_LIMIT),
+				       &claim->refusal);
+	c = claim->refusal.counter;
+	if (c && severity != BC_FORCE) {
+		int err;
+
+		if (!claim->upto)
+			return res_claim_recall(claim, c) ? -EAGAIN : -EDQUOT;
+		err = res_claim_reduce(claim, severity);
+		if (err)
+			return err;
+	}
+	if (severity != BC_BARRIER && res_claim_crosses(claim))
+		return -EAGAIN;
+	return 0;
+}
+
+/* Charges the root, which decides. */
+static int res_claim_decide(struct res_claim *claim, enum bc_severity severity)
+{
+	struct res_refusal machine = { };
+	u64 got;
+
+	if (!claim->beyond ||
+	    res_root_charge(claim->counter->root, claim->beyond, severity,
+			    &machine))
+		return 0;
+	if (!claim->refusal.counter) {
+		claim->refusal = machine;
+		claim->refusal.counter = claim->live->top;
+		claim->refusal.n = claim->beyond;
+	}
+	if (severity == BC_FORCE)
+		return 0;
+	if (res_claim_recall(claim, NULL))
+		return -EAGAIN;
+	if (!claim->upto ||
+	    (severity == BC_BARRIER && machine.at == BC_BARRIER && !claim->asked))
+		return -ENOSPC;
+	got = res_root_charge_upto(claim->counter->root, claim->beyond, severity);
+	if (claim->take == claim->beyond - got)
+		return -ENOSPC;
+	claim->refusal = (struct res_refusal) { };
+	claim->take -= claim->beyond - got;
+	claim->beyond = got;
+	return 0;
+}
+
+/*
+ * After a charge, this CPU's stock is that of whoever was charged, if a task has
+ * done that; and otherwise whose it was.
+ */
+static void res_claim_restock(struct res_claim *claim, struct res_hand *hand,
+			      bool charged)
+{
+	struct res_counter *counter = hand->counter;
+	u64 keep = hand->units;
+
+	if (charged && counter == claim->live)
+		keep -= min(keep, claim->take);
+	if (charged && in_task() && counter != claim->live) {
+		counter = claim->live;
+		keep = 0;
+	}
+	res_restock(hand, counter, keep, charged);
+}
+
+/*
+ * One try to make all charges or none. Of those that fail, @refused is the first.
+ * -EAGAIN: it is worth another try after res_recall().
+ */
+static int res_attempt(struct res_claim **claims, unsigned int nr,
+		       enum bc_severity severity, struct res_claim **refused,
+		       bool *crossed)
+{
+	struct res_hand hands[RES_CLAIMS_MAX];
+	unsigned int i;
+	int err = 0;
+
+	for (i = 0; i < nr; i++)
+		res_tree_lock(claims[i]->counter->top, &hands[i], nr == 1, i);
+
+	for (i = 0; i < nr; i++) {
+		*refused = claims[i];
+		err = res_claim_check(claims[i], severity);
+		if (err)
+			goto unlock;
+	}
+	for (i = 0; i < nr; i++) {
+		*refused = claims[i];
+		err = res_claim_decide(claims[i], severity);
+		if (err)
+			goto undo;
+	}
+	/* Decided: from here on nothing fails. */
+	for (i = 0; i < nr; i++) {
+		struct res_counter *live = claims[i]->live;
+
+		claims[i]->owner = NULL;
+		if (!live)
+			continue;
+		claims[i]->owner = live->owner;
+		live->held += claims[i]->take;
+		res_path_add(live, claims[i]->take, severity, crossed);
+	}
+	goto unlock;
+undo:
+	while (i--)
+		res_root_uncharge(claims[i]->counter->root, claims[i]->beyond);
+unlock:
+	if (nr == 1)
+		res_claim_restock(claims[0], &hands[0], !err);
+	for (i = nr; i--; )
+		res_tree_unlock(claims[i]->counter->top, &hands[i]);
+	return err;
+}
 /**
- * res_counter_try_charge() - the usual charge
+ * res_counter_try_charge() - charge if there is room, and do no more
  * @counter: what to charge
  * @n: units, 1 to %RES_COUNTER_MAX
  *
@@ -395,10 +996,87 @@ static struct res_owner *res_counter_attempt(struct res_counter *counter, u64 n,
  */
 struct res_owner *res_counter_try_charge(struct res_counter *counter, u64 n)
 {
-	struct res_refusal refusal;
+	struct res_claim claim = { .counter = counter, .n = n };
+	struct res_claim *claims = &claim, *refused;
 	bool crossed = false;
+	int err;
 
-	return res_counter_attempt(counter, n, BC_BARRIER, &refusal, &crossed);
+	if (WARN_ON_ONCE(n > RES_COUNTER_MAX))
+		return ERR_PTR(-EDQUOT);
+	err = res_attempt(&claims, 1, BC_BARRIER, &refused, &crossed);
+	return err ? ERR_PTR(err) : claim.owner;
+}
+
+/* Charges, and does all that a refusal calls for. */
+static int res_charge(struct res_claim **claims, unsigned int nr,
+		      enum bc_severity severity, bool may_block)
+{
+	const struct res_counter_ops *ops = claims[0]->counter->root->ops;
+	unsigned int retries = RES_COUNTER_RETRIES;
+	unsigned int recalls = RES_COUNTER_RETRIES;
+	struct res_claim *refused = NULL;
+	bool crossed = false;
+	struct res_counter *c;
+	unsigned int i;
+	int err;
+
+	for (i = 0; i < nr; i++)
+		claims[i]->recall = may_block ? RES_RECALL_WAIT :
+						RES_RECALL_ASYNC;
+	for (;;) {
+		err = res_attempt(claims, nr, severity, &refused, &crossed);
+		if (!err)
+			break;
+		if (err == -EAGAIN) {
+			res_recall(refused->counter->root);
+			/* None is opened again: this ends long before. */
+			if (!--recalls)
+				refused->recall = RES_RECALL_ASYNC;
+			continue;
+		}
+		ops = refused->counter->root->ops;
+		/* The answer may leave traces: ask once, and only if it matters. */
+		if (severity == BC_BARRIER && !refused->asked &&
+		    refused->refusal.at == BC_BARRIER) {
+			for (i = 0; i < nr; i++)
+				claims[i]->asked = true;
+			if (ops->privileged && ops->privileged()) {
+				severity = BC_LIMIT;
+				continue;
+			}
+			if (refused->upto)
+				continue;
+		}
+		if (!retries--)
+			break;
+		if (!ops->limit_hit ||
+		    !ops->limit_hit(&refused->refusal, may_block))
+			break;
+	}
+	for (i = 0; i < nr; i++)
+		res_claim_end(claims[i]);
+
+	if (err) {
+		atomic64_inc(&refused->refusal.counter->failcnt);
+		if (ops->refused)
+			ops->refused(&refused->refusal);
+		return err;
+	}
+	for (i = 0; i < nr; i++) {
+		ops = claims[i]->counter->root->ops;
+		if (claims[i]->refusal.counter && ops->forced)
+			ops->forced(&claims[i]->refusal);
+		if (!crossed || !ops->barrier_hit)
+			continue;
+		/*
+		 * Whoever clears the mark makes the call. Where several charges
+		 * cross a barrier at a time one may do it for all.
+		 */
+		for (c = claims[i]->counter; c; c = c->parent)
+			if (READ_ONCE(c->crossed) && xchg(&c->crossed, false))
+				ops->barrier_hit(c);
+	}
+	return 0;
 }
 
 /**
@@ -406,90 +1084,183 @@ struct res_owner *res_counter_try_charge(struct res_counter *counter, u64 n)
  * @counter: what to charge
  * @n: units, 1 to %RES_COUNTER_MAX
  * @severity: see &enum bc_severity
- * @may_block: callbacks may sleep
+ * @may_block: callbacks may sleep, and other CPUs be waited for
  *
- * Where a barrier has no room, privileged() is asked whether that is the bound
- * that counts; where there is none still, limit_hit() is asked for some; then the
- * refusal is counted and reported. The counter that has no room is asked and
+ * Where there is no room, stocks on other CPUs are recalled that may make some:
+ * before the refusal with @may_block, which is exact then; otherwise for the next
+ * time. Where a barrier has no room, privileged() is asked whether that is the
+ * bound that counts; where there is none still, limit_hit() is asked for some; then
+ * the refusal is counted and reported. The counter that has no room is asked and
  * blamed, which may be an ancestor of @counter.
  *
  * The idea of severities and of barrier_hit() and limit_hit() comes from the
  * beancounter patches of 2006.
  *
- * Context: Any context but NMI; task context, no spinlock held, with
- * @may_block. @counter and its ancestors must stay allocated.
+ * Context: Any context but NMI; task context, no spinlock held, interrupts on,
+ * with @may_block. @counter and its ancestors must stay allocated.
  * Return: As res_counter_try_charge(); no error with %BC_FORCE.
  */
 struct res_owner *res_counter_charge(struct res_counter *counter, u64 n,
 				     enum bc_severity severity, bool may_block)
 {
-	const struct res_counter_ops *ops = counter->root->ops;
-	unsigned int retries = RES_COUNTER_RETRIES;
-	struct res_refusal refusal;
-	struct res_owner *owner;
-	struct res_counter *c;
-	bool crossed = false;
-	bool asked = false;
+	struct res_claim claim = { .counter = counter, .n = n };
+	struct res_claim *claims = &claim;
+	int err;
 
 	if (WARN_ON_ONCE(n > RES_COUNTER_MAX))
 		return ERR_PTR(-EDQUOT);
+	err = res_charge(&claims, 1, severity, may_block);
+	return err ? ERR_PTR(err) : claim.owner;
+}
 
-	for (;;) {
-		owner = res_counter_attempt(counter, n, severity, &refusal,
-					    &crossed);
-		if (!IS_ERR(owner))
-			break;
-		/* The answer may leave traces: ask once, and only if it matters. */
-		if (severity == BC_BARRIER && refusal.at == BC_BARRIER && !asked) {
-			asked = true;
-			if (ops->privileged && ops->privileged()) {
-				severity = BC_LIMIT;
-				continue;
-			}
-		}
-		if (!retries--)
-			break;
-		if (!ops->limit_hit || !ops->limit_hit(&refusal, may_block))
-			break;
+/**
+ * res_counter_charge_upto() - charge as many of some units as there are
+ * @counter: what to charge
+ * @n: units, 1 to %RES_COUNTER_MAX
+ * @severity: see &enum bc_severity
+ * @may_block: see res_counter_charge()
+ * @owner: is set to what the charged objects have to point to. %NULL: nobody was
+ *	charged, and nothing is to be uncharged; the return value is @n then.
+ *
+ * "64 files, or as many as are available" was asked for in the review of the
+ * beancounter patches. A refusal is where there is nothing at all; it is counted
+ * and reported then.
+ *
+ * Context: As res_counter_charge().
+ * Return: How many units were charged, 0 to @n.
+ */
+u64 res_counter_charge_upto(struct res_counter *counter, u64 n,
+			    enum bc_severity severity, bool may_block,
+			    struct res_owner **owner)
+{
+	struct res_claim claim = { .counter = counter, .n = n, .upto = true };
+	struct res_claim *claims = &claim;
+
+	*owner = NULL;
+	if (WARN_ON_ONCE(n > RES_COUNTER_MAX) ||
+	    res_charge(&claims, 1, severity, may_block))
+		return 0;
+	*owner = claim.owner;
+	return claim.take;
+}
+
+/**
+ * res_counter_charge_all() - several charges, all of them or none
+ * @claims: the charges, of counters in different trees: an object that takes of
+ *	several resources claims each from its own
+ * @nr: how many, 1 to %RES_CLAIMS_MAX
+ * @severity: of each; see &enum bc_severity
+ * @may_block: see res_counter_charge()
+ *
+ * All trees are locked while it is decided, so that nobody sees some of the units
+ * taken and not the others; but for the roots, where a refusal by one may make
+ * units of those before it look taken for a moment. The first that has no room is
+ * asked and blamed, as in res_counter_charge().
+ *
+ * That some objects contribute to several resources was pointed out in the review
+ * of the beancounter patches of 2006.
+ *
+ * Context: As res_counter_charge().
+ * Return:
+ *
+ * * 0 - Charged; the owners are set.
+ * * -EDQUOT - A group has no room; nothing has changed.
+ * * -ENOSPC - The machine has no room; nothing has changed.
+ * * -EINVAL - There are too many, or two in one tree; nothing has changed.
+ */
+int res_counter_charge_all(struct res_claim *claims, unsigned int nr,
+			   enum bc_severity severity, bool may_block)
+{
+	struct res_claim *order[RES_CLAIMS_MAX];
+	unsigned int i, j;
+
+	if (WARN_ON_ONCE(!nr || nr > RES_CLAIMS_MAX))
+		return -EINVAL;
+	/* Trees are locked in the order of their addresses. */
+	for (i = 0; i < nr; i++) {
+		struct res_claim *claim = &claims[i];
+
+		if (WARN_ON_ONCE(claim->n > RES_COUNTER_MAX))
+			return -EINVAL;
+		*claim = (struct res_claim) {
+			.counter = claim->counter,
+			.n = claim->n,
+		};
+		for (j = i; j && order[j - 1]->counter->top > claim->counter->top; j--)
+			order[j] = order[j - 1];
+		if (WARN_ON_ONCE(j && order[j - 1]->counter->top ==
+				      claim->counter->top))
+			return -EINVAL;
+		order[j] = claim;
 	}
-
-	if (IS_ERR(owner)) {
-		atomic64_inc(&refusal.counter->failcnt);
-		if (ops->refused)
-			ops->refused(&refusal);
-		return owner;
-	}
-	if (refusal.counter && ops->forced)
-		ops->forced(&refusal);
-	if (!crossed || !ops->barrier_hit)
-		return owner;
-
-	/*
-	 * Whoever clears the mark makes the call. Where several charges cross a
-	 * barrier at a time one may do it for all.
-	 */
-	for (c = counter; c; c = c->parent)
-		if (READ_ONCE(c->crossed) && xchg(&c->crossed, false))
-			ops->barrier_hit(c);
-	return owner;
+	return res_charge(order, nr, severity, may_block);
 }
 
 /*
- * Takes @n units out of @counter, one that @owner forwards to or its own.
- * Returns the units that were not there.
+ * After units were returned to @counter: this CPU's stock stays whose it was; if
+ * nobody has it, it is @counter's.
  */
-static u64 __res_counter_uncharge(struct res_counter *counter,
-				  struct res_owner *owner, u64 n)
+static void res_uncharge_restock(struct res_hand *hand,
+				 struct res_counter *counter, u64 n)
 {
-	u64 *from = counter == owner->counter ? &counter->held :
-						&counter->inherited;
-	u64 missing = n - min(n, *from);
+	if (!hand->counter)
+		res_restock(hand, counter, n, false);
+	else if (hand->counter == counter)
+		res_restock(hand, counter, hand->units + n, false);
+	else
+		res_restock(hand, hand->counter, hand->units, false);
+}
 
-	lockdep_assert_held(&counter->top->lock);
+/*
+ * Returns @n units of @owner, @uncharged of which count as such, by way of the
+ * lock.
+ */
+static void res_owner_return(struct res_owner *owner, u64 n, u64 uncharged)
+{
+	u64 missing = 0;
+	bool own;
 
-	n -= missing;
-	*from -= n;
-	return missing + res_path_sub(counter->root, counter, n);
+	rcu_read_lock();
+	for (;;) {
+		struct res_owner *live = res_owner_live(owner);
+		struct res_counter *counter;
+		struct res_hand hand;
+
+		if (!live) {
+			missing = res_root_uncharge(owner->root, n);
+			own = false;
+			break;
+		}
+		/* RCU: a counter is freed a grace period after its removal. */
+		counter = READ_ONCE(live->counter);
+		if (!counter)
+			continue;
+		res_tree_lock(counter->top, &hand, false, 0);
+		if (!counter->removed) {
+			u64 *from;
+
+			own = live == owner;
+			from = own ? &counter->held : &counter->inherited;
+			missing = n - min(n, *from);
+			*from -= n - missing;
+			missing += res_path_sub(counter->root, counter,
+						n - missing, uncharged);
+			res_uncharge_restock(&hand, counter,
+					     own ? n - missing : 0);
+			res_tree_unlock(counter->top, &hand);
+			break;
+		}
+		res_uncharge_restock(&hand, hand.counter, 0);
+		res_tree_unlock(counter->top, &hand);
+	}
+	if (!own) {
+		res_owner_shorten(owner);
+		res_owner_put(owner, n);
+	}
+	rcu_read_unlock();
+
+	WARN_ONCE(missing, "res_counter: %llu units returned, %llu never taken\n",
+		  n, missing);
 }
 
 /**
@@ -504,41 +1275,134 @@ static u64 __res_counter_uncharge(struct res_counter *counter,
  */
 void res_counter_uncharge(struct res_owner *owner, u64 n)
 {
-	u64 missing = 0;
-	bool own;
+	res_owner_return(owner, n, n);
+}
 
-	rcu_read_lock();
-	for (;;) {
-		struct res_owner *live = res_owner_live(owner);
-		struct res_counter *counter;
-		unsigned long flags;
+/**
+ * res_stock_settle() - look after this CPU's stock
+ * @root: the resource
+ *
+ * For res_stock_uncharge(), when there is more in the stock than there was before:
+ * notes that, or returns some; or all, if the stock is closed.
+ *
+ * Context: Any context but NMI; preemption off since the units were put there.
+ */
+void res_stock_settle(struct res_root *root)
+{
+	struct res_stock *stock;
+	unsigned long flags;
+	long units;
 
-		if (!live) {
-			missing = res_root_uncharge(owner->root, n);
-			own = false;
-			break;
+	local_irq_save(flags);
+	stock = this_cpu_ptr(root->stock);
+	units = local_read(&stock->units);
+	if (res_stock_closed(units)) {
+		long uncharged = local_read(&stock->returned);
+
+		units -= RES_STOCK_CLOSED;
+		local_sub(uncharged, &stock->returned);
+		if (units > 0) {
+			local_sub(units, &stock->units);
+			res_owner_return(stock->owner, units, uncharged);
 		}
-		/* RCU: a counter is freed a grace period after its removal. */
-		counter = READ_ONCE(live->counter);
-		if (!counter)
-			continue;
-		raw_spin_lock_irqsave(&counter->top->lock, flags);
-		if (!counter->removed) {
-			own = live == owner;
-			missing = __res_counter_uncharge(counter, owner, n);
-			res_counter_unlock(counter, flags);
-			break;
-		}
-		res_counter_unlock(counter, flags);
+	} else if (units > (long)stock->cap) {
+		struct res_counter *top = stock->counter->top;
+		struct res_hand hand;
+
+		res_tree_lock(top, &hand, false, 0);
+		res_restock(&hand, hand.counter, hand.units, false);
+		res_tree_unlock(top, &hand);
+	} else if (units > (long)stock->high) {
+		stock->high = units;
 	}
-	if (!own) {
-		res_owner_shorten(owner);
-		res_owner_put(owner, n);
+	local_irq_restore(flags);
+}
+
+/**
+ * res_stock_undo() - there was too little in this CPU's stock
+ * @root: the resource
+ * @n: units that were taken from it
+ *
+ * For res_stock_charge().
+ *
+ * Context: Any context but NMI; preemption off since the units were taken.
+ */
+void res_stock_undo(struct res_root *root, unsigned long n)
+{
+	struct res_stock *stock = this_cpu_ptr(root->stock);
+
+	local_add(n, &stock->units);
+	/* Was it closed in between? What was in it then is still there. */
+	if (res_stock_closed(local_read(&stock->units)))
+		res_stock_settle(root);
+}
+
+/**
+ * res_root_init() - a machine's account, holding nothing
+ * @root: zeroed memory
+ * @ops: see &struct res_counter_ops
+ *
+ * Context: Task context; may sleep.
+ * Return: 0, or -ENOMEM.
+ */
+int res_root_init(struct res_root *root, const struct res_counter_ops *ops)
+{
+	int cpu;
+
+	root->ops = ops;
+	root->stock = alloc_percpu(struct res_stock);
+	if (!root->stock)
+		return -ENOMEM;
+	for_each_possible_cpu(cpu) {
+		struct res_stock *stock = per_cpu_ptr(root->stock, cpu);
+
+		/* Not %NULL, which the root group has for an owner. */
+		stock->owner = ERR_PTR(-ENOENT);
+		local_set(&stock->units, RES_STOCK_CLOSED);
+		stock->cpu = cpu;
+		stock->work = IRQ_WORK_INIT_HARD(res_recall_work);
+	}
+	return 0;
+}
+
+/**
+ * res_root_exit() - end a machine's account
+ * @root: the account; all counters below it were removed
+ *
+ * Context: Task context; may sleep.
+ */
+void res_root_exit(struct res_root *root)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		irq_work_sync(&per_cpu_ptr(root->stock, cpu)->work);
+	free_percpu(root->stock);
+}
+
+/**
+ * res_root_cpu_dead() - take back what a CPU has in stock that is no more
+ * @root: the resource
+ * @cpu: the CPU, which is offline
+ *
+ * Context: Any context but NMI; the CPU must stay offline.
+ */
+void res_root_cpu_dead(struct res_root *root, unsigned int cpu)
+{
+	struct res_stock *stock = per_cpu_ptr(root->stock, cpu);
+	struct res_counter *counter;
+	unsigned long flags;
+
+	/* A removal may be faster, and the counter be freed after that. */
+	rcu_read_lock();
+	counter = READ_ONCE(stock->counter);
+	if (counter) {
+		raw_spin_lock_irqsave(&counter->top->lock, flags);
+		if (stock->counter)
+			res_stock_take_back(stock);
+		raw_spin_unlock_irqrestore(&counter->top->lock, flags);
 	}
 	rcu_read_unlock();
-
-	WARN_ONCE(missing, "res_counter: %llu units returned, %llu never taken\n",
-		  n, missing);
 }
 
 /**
@@ -567,6 +1431,7 @@ int res_counter_init(struct res_counter *counter, struct res_counter *parent,
 	atomic64_set(&owner->refs, 1);
 
 	raw_spin_lock_init(&counter->lock);
+	INIT_LIST_HEAD(&counter->stocks);
 	counter->parent = parent;
 	counter->top = parent ? parent->top : counter;
 	counter->root = root;
@@ -590,21 +1455,20 @@ int res_counter_init(struct res_counter *counter, struct res_counter *parent,
  * The idea that a removed counter leaves its charges to its parent is that of
  * memory cgroups' obj_cgroup.
  *
- * Context: Any context but NMI; must not race with itself.
+ * Context: Task context, no spinlock held, interrupts on: CPUs that have units of
+ * @counter in stock are waited for. Must not race with itself.
  * Return: The number of units that were left to the parent.
  */
 u64 res_counter_remove(struct res_counter *counter)
 {
 	struct res_counter *parent = counter->parent;
 	struct res_owner *owner = counter->owner;
-	unsigned long flags;
+	struct res_hand hand;
 	u64 left, unused;
 
-	raw_spin_lock_irqsave(&counter->top->lock, flags);
-	if (counter->removed) {
-		raw_spin_unlock_irqrestore(&counter->top->lock, flags);
+	if (counter->removed)
 		return 0;
-	}
+	res_tree_lock_quiet(counter, counter, &hand);
 	/* Cgroup core frees a group that could not be made when it likes. */
 	while (parent && parent->removed)
 		parent = parent->parent;
@@ -617,7 +1481,8 @@ u64 res_counter_remove(struct res_counter *counter)
 		atomic64_inc(&parent->owner->refs);
 		owner->forward = parent->owner;
 	}
-	res_path_sub(counter->root, parent, unused);
+	res_path_sub(counter->root, parent, unused, unused);
+	/* Those among them that an interrupted fast path has to settle, too. */
 	atomic64_add(counter->held, &owner->refs);
 	counter->usage = 0;
 	counter->held = 0;
@@ -626,7 +1491,8 @@ u64 res_counter_remove(struct res_counter *counter)
 	counter->removed = true;
 	/* Pairs with the acquire in res_owner_live(). */
 	smp_store_release(&owner->counter, NULL);
-	raw_spin_unlock_irqrestore(&counter->top->lock, flags);
+	res_uncharge_restock(&hand, hand.counter, 0);
+	res_tree_unlock_quiet(counter, &hand);
 
 	res_owner_put(owner, 1);
 	return left;
@@ -650,13 +1516,13 @@ u64 res_counter_remove(struct res_counter *counter)
 int res_counter_set_limit(struct res_counter *counter, u64 limit,
 			  bool not_below_usage)
 {
-	unsigned long flags;
+	struct res_hand hand;
 	int err = 0;
 
 	if (limit > RES_COUNTER_MAX)
 		return -EINVAL;
 
-	raw_spin_lock_irqsave(&counter->top->lock, flags);
+	res_tree_lock_quiet(counter, counter, &hand);
 	if (counter->reserved > limit)
 		err = -EINVAL;
 	else if (counter->pledged > limit ||
@@ -664,7 +1530,7 @@ int res_counter_set_limit(struct res_counter *counter, u64 limit,
 		err = -EBUSY;
 	else
 		counter->limit = limit;
-	raw_spin_unlock_irqrestore(&counter->top->lock, flags);
+	res_tree_unlock_quiet(counter, &hand);
 	return err;
 }
 
@@ -738,7 +1604,7 @@ static int __res_counter_set_reserved(struct res_counter *counter, u64 reserved,
 	counter->reserved = reserved;
 	counter->limit = limit;
 	if (new < old)
-		res_path_sub(root, parent, old - new);
+		res_path_sub(root, parent, old - new, old - new);
 	return 0;
 }
 
@@ -775,7 +1641,7 @@ int res_counter_set_reserved(struct res_counter *counter, u64 reserved,
 			     unsigned int retries)
 {
 	struct res_refusal lacking;
-	unsigned long flags;
+	struct res_hand hand;
 	int err;
 
 	if (reserved > RES_COUNTER_MAX)
@@ -783,10 +1649,10 @@ int res_counter_set_reserved(struct res_counter *counter, u64 reserved,
 
 	do {
 		lacking = (struct res_refusal) { };
-		raw_spin_lock_irqsave(&counter->top->lock, flags);
+		res_tree_lock_quiet(counter, counter->top, &hand);
 		err = __res_counter_set_reserved(counter, reserved, wall,
 						 &lacking);
-		raw_spin_unlock_irqrestore(&counter->top->lock, flags);
+		res_tree_unlock_quiet(counter, &hand);
 	} while (lacking.counter && shrink && retries-- && shrink(&lacking));
 	return err;
 }
@@ -804,15 +1670,66 @@ int res_counter_set_reserved(struct res_counter *counter, u64 reserved,
  */
 int res_counter_set_barrier(struct res_counter *counter, u64 barrier)
 {
-	unsigned long flags;
+	struct res_hand hand;
 
 	if (barrier > RES_COUNTER_MAX)
 		return -EINVAL;
 
-	raw_spin_lock_irqsave(&counter->top->lock, flags);
+	res_tree_lock_quiet(counter, counter, &hand);
 	counter->barrier = barrier;
-	raw_spin_unlock_irqrestore(&counter->top->lock, flags);
+	res_tree_unlock_quiet(counter, &hand);
 	return 0;
+}
+
+/*
+ * Works out, for @counter and all that have stocks below, what they hold without
+ * those: res_counter.seen. What a stock makes of usage further up depends on the
+ * others that are added on the way; so the units go up step by step, stock by stock.
+ */
+static void res_counter_see(struct res_counter *counter)
+{
+	struct res_stock *stock;
+	struct res_counter *c;
+
+	counter->seen.usage = counter->seen.low = counter->usage;
+	counter->seen.uncharged = 0;
+	list_for_each_entry(stock, &counter->top->stocks, node) {
+		for (c = stock->counter; c; c = c->parent) {
+			c->seen.usage = c->seen.low = c->usage;
+			c->seen.uncharged = 0;
+		}
+	}
+
+	list_for_each_entry(stock, &counter->top->stocks, node) {
+		/* In this order: who puts units there counts them first. */
+		u64 n = res_stock_units(stock);
+		u64 high = max_t(u64, READ_ONCE(stock->high), n);
+		u64 uncharged = local_read(&stock->returned);
+
+		for (c = stock->counter; c; c = c->parent) {
+			u64 usage = c->seen.usage, low = c->seen.low;
+
+			c->seen.usage -= min(usage, n);
+			c->seen.low -= min(low, high);
+			c->seen.uncharged += uncharged;
+			n = res_taken(c, usage) - res_taken(c, c->seen.usage);
+			high = res_taken(c, low) - res_taken(c, c->seen.low);
+			if (c->usage <= c->reserved)
+				uncharged = 0;
+		}
+	}
+}
+
+/* What @counter itself has of its own, without stocks. */
+static u64 res_counter_held(struct res_counter *counter)
+{
+	u64 held = counter->held;
+	struct res_stock *stock;
+
+	list_for_each_entry(stock, &counter->top->stocks, node)
+		if (stock->counter == counter)
+			held -= min(held, res_stock_units(stock));
+	return held;
 }
 
 /**
@@ -820,18 +1737,28 @@ int res_counter_set_barrier(struct res_counter *counter, u64 barrier)
  * @counter: the counter
  * @snap: where to
  *
- * All but failcnt, which is counted after the refusal.
+ * All but failcnt, which is counted after the refusal; and but for what CPUs take
+ * out of their stocks and put there meanwhile. min_usage may be too low by what
+ * other CPUs could have in stock, and max_usage too high by as much; neither if a
+ * single CPU charges.
+ *
+ * That readers want all fields at once and not each by itself was said in the
+ * review of the beancounter patches of 2006.
  *
  * Context: Any context but NMI.
  */
 void res_counter_read(struct res_counter *counter, struct res_snapshot *snap)
 {
 	unsigned long flags;
+	u64 uncharged;
 
 	raw_spin_lock_irqsave(&counter->top->lock, flags);
+	res_counter_see(counter);
+	uncharged = counter->uncharged + counter->seen.uncharged;
 	*snap = (struct res_snapshot) {
-		.usage		= counter->usage,
-		.held		= counter->held,
+		.usage		= counter->seen.usage,
+		.stocked	= counter->usage - counter->seen.usage,
+		.held		= res_counter_held(counter),
 		.inherited	= counter->inherited,
 		.reserved	= counter->reserved,
 		.lent		= counter->lent,
@@ -839,9 +1766,11 @@ void res_counter_read(struct res_counter *counter, struct res_snapshot *snap)
 		.limit		= counter->limit,
 		.max_usage	= counter->max_usage,
 		.recent_max	= counter->recent_max,
-		.min_usage	= counter->min_usage,
-		.charged	= counter->charged,
-		.uncharged	= counter->uncharged,
+		.min_usage	= min(counter->min_usage, counter->seen.low),
+		/* Whatever came since is here or was returned. */
+		.charged	= max_t(s64, 0, counter->seen.usage + uncharged -
+						counter->base),
+		.uncharged	= uncharged,
 		.failcnt	= atomic64_read(&counter->failcnt),
 	};
 	raw_spin_unlock_irqrestore(&counter->top->lock, flags);
@@ -852,24 +1781,24 @@ void res_counter_read(struct res_counter *counter, struct res_snapshot *snap)
  * @counter: the counter
  * @what: RES_RESET_* bits; extremes become the usage, the rest 0
  *
- * Context: Any context but NMI.
+ * Context: Task context, no spinlock held, interrupts on.
  */
 void res_counter_reset(struct res_counter *counter, unsigned int what)
 {
-	unsigned long flags;
+	struct res_hand hand;
 
-	raw_spin_lock_irqsave(&counter->top->lock, flags);
+	res_tree_lock_quiet(counter, counter, &hand);
 	if (what & RES_RESET_MAX)
 		counter->max_usage = counter->usage;
 	if (what & RES_RESET_MIN)
 		counter->min_usage = counter->usage;
 	if (what & RES_RESET_TOTALS) {
-		counter->charged = 0;
 		counter->uncharged = 0;
+		counter->base = counter->usage;
 	}
 	if (what & RES_RESET_FAILCNT)
 		atomic64_set(&counter->failcnt, 0);
-	raw_spin_unlock_irqrestore(&counter->top->lock, flags);
+	res_tree_unlock_quiet(counter, &hand);
 }
 
 /**
@@ -881,18 +1810,18 @@ void res_counter_reset(struct res_counter *counter, unsigned int what)
  * maximum over any time that began with this call is the maximum of what its
  * later calls return, and of recent_max.
  *
- * Context: Any context but NMI.
+ * Context: Task context, no spinlock held, interrupts on.
  * Return: The highest usage in the period that ends.
  */
 u64 res_counter_restart_max(struct res_counter *counter, u64 *usage)
 {
-	unsigned long flags;
+	struct res_hand hand;
 	u64 max;
 
-	raw_spin_lock_irqsave(&counter->top->lock, flags);
+	res_tree_lock_quiet(counter, counter, &hand);
 	max = counter->recent_max;
 	*usage = counter->usage;
 	counter->recent_max = counter->usage;
-	raw_spin_unlock_irqrestore(&counter->top->lock, flags);
+	res_tree_unlock_quiet(counter, &hand);
 	return max;
 }
