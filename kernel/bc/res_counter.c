@@ -115,9 +115,12 @@
 /* How often limit_hit() may ask for another try before we stop believing it. */
 #define RES_COUNTER_RETRIES	16
 
-/* Units that a CPU may always keep if there is room; and the part of usage. */
+/*
+ * What CPUs may keep where there is room: so many units each; and beyond that, all
+ * together, a part of usage: a 32nd of what is left of it without them.
+ */
 #define RES_STOCK_MIN		4
-#define RES_STOCK_PART		32
+#define RES_STOCK_PART		33
 
 /**
  * struct res_owner - what a charged object points to
@@ -432,38 +435,6 @@ static u64 res_stock_take_back(struct res_stock *stock)
 	return there;
 }
 
-/* How much this CPU may keep for @counter. */
-static u64 res_stock_cap(struct res_counter *counter)
-{
-	struct res_root *root = counter->root;
-	u64 cap = max_t(u64, RES_STOCK_MIN, counter->usage / RES_STOCK_PART /
-					    num_online_cpus());
-	u64 usage, capacity;
-	struct res_counter *c;
-
-	for (c = counter; c; c = c->parent) {
-		const u64 bound = min(c->barrier, c->limit);
-		u64 room;
-
-		if (c->closed || c->usage > bound - bound / 8)
-			return 0;
-		room = (bound - c->usage) / 2;
-		if (room <= c->stocked)
-			return 0;
-		cap = min(cap, room - c->stocked);
-		if (res_fits(c->usage, cap, c->reserved))
-			return cap;
-	}
-	if (atomic_read(&root->closed))
-		return 0;
-	usage = atomic64_read(&root->usage);
-	capacity = res_capacity(root, BC_BARRIER);
-	if (usage > capacity - capacity / 8)
-		return 0;
-	return min3(cap, (capacity - usage) / 2 / num_online_cpus(),
-		    (u64)RES_STOCK_MAX);
-}
-
 /*
  * A tree that is locked, and what this CPU had in stock there, which is taken back
  * before anything else is done: usage is what objects hold then, as far as this
@@ -511,49 +482,6 @@ static void res_tree_unlock(struct res_counter *top, struct res_hand *hand)
 {
 	raw_spin_unlock(&top->lock);
 	local_irq_restore(hand->flags);
-}
-
-/*
- * Opens this CPU's stock for @counter, if there is room for one, with @keep units
- * of those that were just returned; or with more, if it is going to @charge and is
- * not alone: what CPUs have in stock keeps them from meeting at the lock.
- */
-static void res_restock(struct res_hand *hand, struct res_counter *counter,
-			u64 keep, bool charge)
-{
-	struct res_stock *stock = hand->stock;
-	struct res_refusal refusal = { };
-	struct res_counter *c;
-	bool crossed;
-	u64 cap, n;
-
-	/* Open for another tree; or not to be changed by an interrupt. */
-	if (!counter || counter->removed || stock->counter ||
-	    (stock->owner != counter->owner && !in_task()))
-		return;
-	cap = res_stock_cap(counter);
-	if (!cap)
-		return;
-	if (keep > cap)
-		keep = cap / 2;
-	if (charge && cap > RES_STOCK_MIN && !list_empty(&counter->top->stocks))
-		keep = max(keep, cap / 2);
-
-	n = res_path_check(counter, keep, BC_BARRIER, &refusal);
-	if (refusal.counter ||
-	    (n && !res_root_charge(counter->root, n, BC_BARRIER, &refusal)))
-		keep = 0;
-	counter->held += keep;
-	res_path_add(counter, keep, BC_BARRIER, &crossed);
-
-	for (c = counter; c; c = c->parent)
-		c->stocked += cap;
-	list_add(&stock->node, &counter->top->stocks);
-	stock->owner = counter->owner;
-	WRITE_ONCE(stock->counter, counter);
-	stock->cap = cap;
-	stock->high = keep;
-	local_add((long)keep - RES_STOCK_CLOSED, &stock->units);
 }
 
 /* What is left of @n units that @stock may have, beyond reservations, at @counter. */
@@ -643,6 +571,87 @@ static bool res_recall_mark_all(struct res_root *root, bool async)
 			irq_work_queue_on(&stock->work, cpu);
 	}
 	return any;
+}
+
+/*
+ * How much this CPU may keep for @counter. No counter has more in stock than half of
+ * what is left to its nearest bound; if others have more than that by now, or more
+ * than what has become of usage allows, they are to give it back.
+ */
+static u64 res_stock_cap(struct res_counter *counter)
+{
+	const unsigned int cpus = num_online_cpus();
+	struct res_root *root = counter->root;
+	u64 cap = max_t(u64, RES_STOCK_MIN,
+			counter->usage / RES_STOCK_PART / cpus);
+	u64 usage, capacity;
+	struct res_counter *c;
+
+	for (c = counter; c; c = c->parent) {
+		const u64 bound = min(c->barrier, c->limit);
+		u64 room = (bound - min(bound, c->usage)) / 2;
+		u64 part = max_t(u64, RES_STOCK_MIN * cpus,
+				 c->usage / RES_STOCK_PART);
+
+		if (c->stocked > min(room, part))
+			res_recall_mark(c, true);
+		if (c->closed || c->usage > bound - bound / 8 ||
+		    c->stocked >= room)
+			return 0;
+		cap = min(cap, room - c->stocked);
+		if (res_fits(c->usage, cap, c->reserved))
+			return cap;
+	}
+	if (atomic_read(&root->closed))
+		return 0;
+	usage = atomic64_read(&root->usage);
+	capacity = res_capacity(root, BC_BARRIER);
+	if (usage > capacity - capacity / 8)
+		return 0;
+	return min3(cap, (capacity - usage) / 2 / cpus, (u64)RES_STOCK_MAX);
+}
+
+/*
+ * Opens this CPU's stock for @counter, if there is room for one, with @keep units
+ * of those that were just returned; or with more, if it is going to @charge and is
+ * not alone: what CPUs have in stock keeps them from meeting at the lock.
+ */
+static void res_restock(struct res_hand *hand, struct res_counter *counter,
+			u64 keep, bool charge)
+{
+	struct res_stock *stock = hand->stock;
+	struct res_refusal refusal = { };
+	struct res_counter *c;
+	bool crossed;
+	u64 cap, n;
+
+	/* Open for another tree; or not to be changed by an interrupt. */
+	if (!counter || counter->removed || stock->counter ||
+	    (stock->owner != counter->owner && !in_task()))
+		return;
+	cap = res_stock_cap(counter);
+	if (!cap)
+		return;
+	if (keep > cap)
+		keep = cap / 2;
+	if (charge && cap > RES_STOCK_MIN && !list_empty(&counter->top->stocks))
+		keep = max(keep, cap / 2);
+
+	n = res_path_check(counter, keep, BC_BARRIER, &refusal);
+	if (refusal.counter ||
+	    (n && !res_root_charge(counter->root, n, BC_BARRIER, &refusal)))
+		keep = 0;
+	counter->held += keep;
+	res_path_add(counter, keep, BC_BARRIER, &crossed);
+
+	for (c = counter; c; c = c->parent)
+		c->stocked += cap;
+	list_add(&stock->node, &counter->top->stocks);
+	stock->owner = counter->owner;
+	WRITE_ONCE(stock->counter, counter);
+	stock->cap = cap;
+	stock->high = keep;
+	local_add((long)keep - RES_STOCK_CLOSED, &stock->units);
 }
 
 /* On the stock's own CPU, in an interrupt. */
