@@ -78,6 +78,8 @@ struct beancounter {
  * @ss: its cgroup subsystem
  * @key: on while there is anything but the root group: a group, or an object
  *	that a removed group has left behind. Hooks ask it first.
+ * @refused: what a refusal by a group is for the caller: an errno, negative
+ * @exhausted: and one by the machine; not needed without @capacity
  * @bytes: amounts are bytes: they may be written with the suffixes K, M and G,
  *	and the names of v1's files say so
  * @init: a new group; may fail with an errno. Task context.
@@ -102,6 +104,8 @@ struct beancounter {
 struct bc_resource {
 	struct cgroup_subsys	*ss;
 	struct static_key_false	*key;
+	int			refused;
+	int			exhausted;
 	bool			bytes;
 
 	int (*init)(struct beancounter *bc);
@@ -168,8 +172,8 @@ u64 __must_check bc_charge_upto(struct bc_resource *res, u64 n,
  * Return: What to keep with the object, for bc_uncharge().
  *
  * * %NULL - Nobody was charged; nothing is to be uncharged.
- * * -EDQUOT - Refused by a group; nothing has changed but counts of refusals.
- * * -ENOSPC - Refused by the machine; likewise.
+ * * @res->refused - Refused by a group; nothing has changed but counts of refusals.
+ * * @res->exhausted - Refused by the machine; likewise.
  */
 static __always_inline struct res_owner * __must_check
 bc_charge(struct bc_resource *res, u64 n, enum bc_severity severity,
@@ -194,7 +198,7 @@ bc_charge(struct bc_resource *res, u64 n, enum bc_severity severity,
 /**
  * bc_uncharge() - return units
  * @res: the resource
- * @owner: what bc_charge() has returned; %NULL does nothing
+ * @owner: what bc_charge() has returned, if that was not %NULL
  * @n: units
  *
  * Context: Any context but NMI.
@@ -204,8 +208,6 @@ static __always_inline void bc_uncharge(struct bc_resource *res,
 {
 	bool uncharged;
 
-	if (!owner)
-		return;
 	preempt_disable();
 	uncharged = res_stock_uncharge(&res->root, owner, n);
 	preempt_enable();

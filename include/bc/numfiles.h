@@ -5,6 +5,7 @@
 #ifndef _BC_NUMFILES_H
 #define _BC_NUMFILES_H
 
+#include <linux/err.h>
 #include <linux/fs.h>
 #include <linux/jump_label.h>
 
@@ -12,8 +13,8 @@
 
 DECLARE_STATIC_KEY_FALSE(bc_numfiles_key);
 
-int __must_check __bc_file_charge(struct file *file);
-void __bc_file_uncharge(struct file *file);
+struct res_owner * __must_check __bc_file_charge(void);
+void __bc_file_uncharge(struct res_owner *owner);
 
 /**
  * bc_file_charge() - charge a file to the group of the task that opens it
@@ -25,8 +26,14 @@ void __bc_file_uncharge(struct file *file);
  */
 static inline int __must_check bc_file_charge(struct file *file)
 {
-	if (static_branch_unlikely(&bc_numfiles_key))
-		return __bc_file_charge(file);
+	struct res_owner *owner;
+
+	if (!static_branch_unlikely(&bc_numfiles_key))
+		return 0;
+	owner = __bc_file_charge();
+	if (IS_ERR(owner))
+		return PTR_ERR(owner);
+	file->f_bc = owner;
 	return 0;
 }
 
@@ -39,7 +46,7 @@ static inline int __must_check bc_file_charge(struct file *file)
 static inline void bc_file_uncharge(struct file *file)
 {
 	if (static_branch_unlikely(&bc_numfiles_key) && file->f_bc)
-		__bc_file_uncharge(file);
+		__bc_file_uncharge(file->f_bc);
 }
 
 #else

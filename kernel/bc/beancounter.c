@@ -293,6 +293,9 @@ struct res_owner *__bc_charge(struct bc_resource *res, u64 n,
 		return NULL;
 	owner = res_counter_charge(&bc->counter, n, severity, may_block);
 	css_put(&bc->css);
+	if (IS_ERR(owner))
+		return ERR_PTR(PTR_ERR(owner) == -ENOSPC ? res->exhausted :
+							   res->refused);
 	return owner;
 }
 

@@ -16,7 +16,7 @@
  * as it would have been a few files later.
  */
 
-#include <linux/err.h>
+#include <linux/errno.h>
 #include <linux/fs.h>
 
 #include <bc/beancounter.h>
@@ -33,6 +33,8 @@ static u64 numfiles_capacity(enum bc_severity severity)
 static struct bc_resource numfiles_resource = {
 	.ss		= &numfiles_cgrp_subsys,
 	.key		= &bc_numfiles_key,
+	.refused	= -EMFILE,
+	.exhausted	= -ENFILE,
 	.capacity	= numfiles_capacity,
 };
 
@@ -47,18 +49,12 @@ struct cgroup_subsys numfiles_cgrp_subsys = {
 	BC_CSS_CALLBACKS,
 };
 
-int __bc_file_charge(struct file *file)
+struct res_owner *__bc_file_charge(void)
 {
-	struct res_owner *owner = bc_charge(&numfiles_resource, 1, BC_BARRIER,
-					    true);
-
-	if (IS_ERR(owner))
-		return PTR_ERR(owner) == -ENOSPC ? -ENFILE : -EMFILE;
-	file->f_bc = owner;
-	return 0;
+	return bc_charge(&numfiles_resource, 1, BC_BARRIER, true);
 }
 
-void __bc_file_uncharge(struct file *file)
+void __bc_file_uncharge(struct res_owner *owner)
 {
-	bc_uncharge(&numfiles_resource, file->f_bc, 1);
+	bc_uncharge(&numfiles_resource, owner, 1);
 }
