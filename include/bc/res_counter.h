@@ -166,6 +166,7 @@ struct res_root {
  * @top: the uppermost counter of the tree, whose @lock guards the whole tree
  * @root: the machine's account
  * @owner: what units charged here point to
+ * @depth: how many counters are above
  * @lock: guards everything that follows, but for @crossed and @failcnt, in
  *	every counter of the tree (used in @top alone)
  * @stocks: the open stocks of the tree (used in @top alone)
@@ -196,6 +197,7 @@ struct res_counter {
 	struct res_counter	*top;
 	struct res_root		*root;
 	struct res_owner	*owner;
+	unsigned int		depth;
 	raw_spinlock_t		lock;
 	struct list_head	stocks;
 	bool			removed;

@@ -414,8 +414,7 @@ static u64 res_stock_take_back(struct res_stock *stock)
 
 	local_add(RES_STOCK_CLOSED - (long)n, &stock->units);
 	local_sub(uncharged, &stock->returned);
-	stock->high = 0;
-	WRITE_ONCE(stock->counter, NULL);
+	WRITE_ONCE(stock->high, 0);
 	WRITE_ONCE(stock->recall, false);
 	list_del(&stock->node);
 
@@ -429,6 +428,8 @@ static u64 res_stock_take_back(struct res_stock *stock)
 	counter->held -= there;
 	missing = n - there + res_path_sub(counter->root, counter, there,
 					   uncharged);
+	/* Pairs with the acquire in res_root_cpu_dead(): nothing is left to do. */
+	smp_store_release(&stock->counter, NULL);
 	/* Under the lock: better in a bad place than never. */
 	WARN_ONCE(missing, "res_counter: %llu units returned, never taken\n",
 		  missing);
@@ -484,16 +485,29 @@ static void res_tree_unlock(struct res_counter *top, struct res_hand *hand)
 	local_irq_restore(hand->flags);
 }
 
-/* What is left of @n units that @stock may have, beyond reservations, at @counter. */
-static u64 res_stock_at(const struct res_stock *stock, u64 n,
-			const struct res_counter *counter)
+/*
+ * Whether a charge of @live would have more room at @counter, on its path, without
+ * what is in @stock. It has if the units count where the paths meet, not above
+ * @counter: be it that all counters from there on use less, or that the charge finds
+ * more of a reservation unused.
+ */
+static bool res_stock_matters(const struct res_stock *stock,
+			      const struct res_counter *live,
+			      const struct res_counter *counter)
 {
 	const struct res_counter *c;
+	u64 n = stock->cap;
 
-	for (c = stock->counter; c && c != counter; c = c->parent)
+	for (c = stock->counter; c && n && c->depth >= counter->depth;
+	     c = c->parent) {
+		while (live->depth > c->depth)
+			live = live->parent;
+		if (live == c)
+			return true;
 		n = res_taken(c, c->usage) -
 		    res_taken(c, c->usage - min(c->usage, n));
-	return c ? n : 0;
+	}
+	return false;
 }
 
 /*
@@ -513,10 +527,11 @@ static void res_stock_mark(struct res_stock *stock, bool async)
 }
 
 /*
- * Marks the stocks that would make room at @counter. Returns whether there are any.
- * Our own CPU has none.
+ * Marks the stocks that would make room at @counter for a charge of @live. Returns
+ * whether there are any. Our own CPU has none.
  */
-static bool res_recall_mark(struct res_counter *counter, bool async)
+static bool res_recall_mark(struct res_counter *live,
+			    struct res_counter *counter, bool async)
 {
 	struct res_stock *stock, *next;
 	bool any = false;
@@ -524,7 +539,7 @@ static bool res_recall_mark(struct res_counter *counter, bool async)
 	if (!counter->stocked)
 		return false;
 	list_for_each_entry_safe(stock, next, &counter->top->stocks, node) {
-		if (!res_stock_at(stock, stock->cap, counter))
+		if (!res_stock_matters(stock, live, counter))
 			continue;
 		any = true;
 		res_stock_mark(stock, async);
@@ -532,8 +547,11 @@ static bool res_recall_mark(struct res_counter *counter, bool async)
 	return any;
 }
 
-/* Marks all stocks below @counter, whether they make room there or not. */
-static bool res_recall_mark_below(struct res_counter *counter)
+/*
+ * Marks all stocks below @counter, whether they make room there or not; or, with
+ * @offline, only does what there is to do for CPUs that have gone.
+ */
+static bool res_recall_mark_below(struct res_counter *counter, bool offline)
 {
 	struct res_stock *stock, *next;
 	bool any = false;
@@ -543,7 +561,7 @@ static bool res_recall_mark_below(struct res_counter *counter)
 
 		while (c && c != counter)
 			c = c->parent;
-		if (!c)
+		if (!c || (offline && cpu_online(stock->cpu)))
 			continue;
 		any = true;
 		res_stock_mark(stock, false);
@@ -594,7 +612,7 @@ static u64 res_stock_cap(struct res_counter *counter)
 				 c->usage / RES_STOCK_PART);
 
 		if (c->stocked > min(room, part))
-			res_recall_mark(c, true);
+			res_recall_mark(c, c, true);
 		if (c->closed || c->usage > bound - bound / 8 ||
 		    c->stocked >= room)
 			return 0;
@@ -650,7 +668,7 @@ static void res_restock(struct res_hand *hand, struct res_counter *counter,
 	stock->owner = counter->owner;
 	WRITE_ONCE(stock->counter, counter);
 	stock->cap = cap;
-	stock->high = keep;
+	WRITE_ONCE(stock->high, keep);
 	local_add((long)keep - RES_STOCK_CLOSED, &stock->units);
 }
 
@@ -723,10 +741,12 @@ static void res_tree_lock_quiet(struct res_counter *counter,
 
 	res_tree_lock(top, hand, false, 0);
 	res_path_close(counter, 1);
-	if (res_recall_mark_below(below)) {
+	if (res_recall_mark_below(below, false)) {
 		res_tree_unlock(top, hand);
 		res_recall(top->root);
 		res_tree_lock(top, hand, false, 0);
+		/* Has one gone before the interrupt came? */
+		res_recall_mark_below(below, true);
 	}
 }
 
@@ -761,7 +781,7 @@ static bool res_claim_recall(struct res_claim *claim,
 
 	if (claim->recall == RES_RECALL_NEVER || claim->root_closed)
 		return false;
-	if (!(counter ? res_recall_mark(counter, async) :
+	if (!(counter ? res_recall_mark(claim->live, counter, async) :
 			res_recall_mark_all(root, async)) || async)
 		return false;
 	if (!claim->closed) {
@@ -1306,12 +1326,12 @@ void res_stock_settle(struct res_root *root)
 	stock = this_cpu_ptr(root->stock);
 	units = local_read(&stock->units);
 	if (res_stock_closed(units)) {
-		long uncharged = local_read(&stock->returned);
-
 		units -= RES_STOCK_CLOSED;
-		local_sub(uncharged, &stock->returned);
 		if (units > 0) {
+			long uncharged = local_read(&stock->returned);
+
 			local_sub(units, &stock->units);
+			local_sub(uncharged, &stock->returned);
 			res_owner_return(stock->owner, units, uncharged);
 		}
 	} else if (units > (long)stock->cap) {
@@ -1322,7 +1342,7 @@ void res_stock_settle(struct res_root *root)
 		res_restock(&hand, hand.counter, hand.units, false);
 		res_tree_unlock(top, &hand);
 	} else if (units > (long)stock->high) {
-		stock->high = units;
+		WRITE_ONCE(stock->high, units);
 	}
 	local_irq_restore(flags);
 }
@@ -1404,7 +1424,7 @@ void res_root_cpu_dead(struct res_root *root, unsigned int cpu)
 
 	/* A removal may be faster, and the counter be freed after that. */
 	rcu_read_lock();
-	counter = READ_ONCE(stock->counter);
+	counter = smp_load_acquire(&stock->counter);
 	if (counter) {
 		raw_spin_lock_irqsave(&counter->top->lock, flags);
 		if (stock->counter)
@@ -1443,6 +1463,7 @@ int res_counter_init(struct res_counter *counter, struct res_counter *parent,
 	INIT_LIST_HEAD(&counter->stocks);
 	counter->parent = parent;
 	counter->top = parent ? parent->top : counter;
+	counter->depth = parent ? parent->depth + 1 : 0;
 	counter->root = root;
 	counter->owner = owner;
 	counter->barrier = RES_COUNTER_MAX;
@@ -1477,7 +1498,9 @@ u64 res_counter_remove(struct res_counter *counter)
 
 	if (counter->removed)
 		return 0;
-	res_tree_lock_quiet(counter, counter, &hand);
+	/* Repaying changes the usage of those above, and what is noted of it. */
+	res_tree_lock_quiet(counter, READ_ONCE(counter->reserved) ?
+				     counter->top : counter, &hand);
 	/* Cgroup core frees a group that could not be made when it likes. */
 	while (parent && parent->removed)
 		parent = parent->parent;
@@ -1649,20 +1672,36 @@ int res_counter_set_reserved(struct res_counter *counter, u64 reserved,
 			     bool wall, res_shrink_t shrink,
 			     unsigned int retries)
 {
+	struct res_root *root = counter->root;
 	struct res_refusal lacking;
+	bool closed = false;
 	struct res_hand hand;
 	int err;
 
 	if (reserved > RES_COUNTER_MAX)
 		return -EINVAL;
 
-	do {
+	for (;;) {
 		lacking = (struct res_refusal) { };
 		res_tree_lock_quiet(counter, counter->top, &hand);
 		err = __res_counter_set_reserved(counter, reserved, wall,
 						 &lacking);
 		res_tree_unlock_quiet(counter, &hand);
-	} while (lacking.counter && shrink && retries-- && shrink(&lacking));
+		/* Other trees may have in stock what the machine lacks. */
+		if (lacking.machine && !closed) {
+			closed = true;
+			atomic_inc(&root->closed);
+			if (res_recall_mark_all(root, false)) {
+				res_recall(root);
+				continue;
+			}
+		}
+		if (!lacking.counter || !shrink || !retries-- ||
+		    !shrink(&lacking))
+			break;
+	}
+	if (closed)
+		atomic_dec(&root->closed);
 	return err;
 }
 
