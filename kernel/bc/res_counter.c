@@ -105,6 +105,7 @@
 #include <linux/cpumask.h>
 #include <linux/err.h>
 #include <linux/kernel.h>
+#include <linux/math64.h>
 #include <linux/preempt.h>
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
@@ -115,12 +116,8 @@
 /* How often limit_hit() may ask for another try before we stop believing it. */
 #define RES_COUNTER_RETRIES	16
 
-/*
- * What CPUs may keep where there is room: so many units each; and beyond that, all
- * together, a part of usage: a 32nd of what is left of it without them.
- */
+/* Units that each CPU may keep, however little usage is, where there is room. */
 #define RES_STOCK_MIN		4
-#define RES_STOCK_PART		33
 
 /**
  * struct res_owner - what a charged object points to
@@ -591,6 +588,12 @@ static bool res_recall_mark_all(struct res_root *root, bool async)
 	return any;
 }
 
+/* What all may keep of @usage beyond that: a 32nd of what is left without it. */
+static u64 res_stock_part(u64 usage)
+{
+	return (usage - usage / 32) / 32;
+}
+
 /*
  * How much this CPU may keep for @counter. No counter has more in stock than half of
  * what is left to its nearest bound; if others have more than that by now, or more
@@ -601,7 +604,7 @@ static u64 res_stock_cap(struct res_counter *counter)
 	const unsigned int cpus = num_online_cpus();
 	struct res_root *root = counter->root;
 	u64 cap = max_t(u64, RES_STOCK_MIN,
-			counter->usage / RES_STOCK_PART / cpus);
+			div_u64(res_stock_part(counter->usage), cpus));
 	u64 usage, capacity;
 	struct res_counter *c;
 
@@ -609,7 +612,7 @@ static u64 res_stock_cap(struct res_counter *counter)
 		const u64 bound = min(c->barrier, c->limit);
 		u64 room = (bound - min(bound, c->usage)) / 2;
 		u64 part = max_t(u64, RES_STOCK_MIN * cpus,
-				 c->usage / RES_STOCK_PART);
+				 res_stock_part(c->usage));
 
 		if (c->stocked > min(room, part))
 			res_recall_mark(c, c, true);
@@ -626,7 +629,8 @@ static u64 res_stock_cap(struct res_counter *counter)
 	capacity = res_capacity(root, BC_BARRIER);
 	if (usage > capacity - capacity / 8)
 		return 0;
-	return min3(cap, (capacity - usage) / 2 / cpus, (u64)RES_STOCK_MAX);
+	return min3(cap, div_u64(capacity - usage, 2 * cpus),
+		    (u64)RES_STOCK_MAX);
 }
 
 /*
@@ -682,7 +686,8 @@ static void res_stock_recalled(struct res_stock *stock)
 	counter = stock->counter;
 	if (counter) {
 		raw_spin_lock(&counter->top->lock);
-		res_stock_take_back(stock);
+		if (stock->counter)
+			res_stock_take_back(stock);
 		raw_spin_unlock(&counter->top->lock);
 	} else {
 		/* Whoever has marked it came too late to see it closed. */
@@ -768,10 +773,9 @@ static struct res_counter *res_counter_live(struct res_counter *counter)
 /* Charges */
 
 /*
- * @counter, on the path of @claim, has no room for it (%NULL: the machine has
- * none), and there may be stocks that would make some. Returns whether they were
- * marked for the caller to wait and try again; a caller who cannot wait may be luckier the
- * next time.
+ * @counter, on the path of @claim, has no room for it (NULL: the machine has none).
+ * Returns whether there were stocks that would make some, and are marked: then it is
+ * worth to wait for them and try again. Who cannot wait may be luckier the next time.
  */
 static bool res_claim_recall(struct res_claim *claim,
 			     struct res_counter *counter)
@@ -1006,6 +1010,7 @@ unlock:
 		res_tree_unlock(claims[i]->counter->top, &hands[i]);
 	return err;
 }
+
 /**
  * res_counter_try_charge() - charge if there is room, and do no more
  * @counter: what to charge
