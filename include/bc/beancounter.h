@@ -187,7 +187,7 @@ bc_charge(struct bc_resource *res, u64 n, enum bc_severity severity,
 
 	/* Without preemption, the group and its owner do not go away. */
 	preempt_disable();
-	owner = css_bc(task_css(current, res->id))->counter.owner;
+	owner = READ_ONCE(css_bc(task_css(current, res->id))->counter.owner);
 	charged = res_stock_charge(&res->root, owner, n);
 	preempt_enable();
 	if (likely(charged))

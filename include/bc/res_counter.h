@@ -117,12 +117,13 @@ struct res_counter_ops {
  * @counter: the counter of @owner; %NULL: closed. Changes on its own CPU,
  *	under the tree's lock.
  * @cap: the most that may be kept
+ * @root: the resource
+ * @cpu: the CPU
  * @node: in @stocks of the tree's uppermost counter, while open
  * @recall: somebody needs the units
- * @cpu: the CPU
  * @work: takes the stock back
  *
- * The fast path needs the first cache line alone.
+ * What other CPUs write is not in the cache line of the fast path.
  */
 struct res_stock {
 	struct res_owner	*owner;
@@ -131,12 +132,13 @@ struct res_stock {
 	local_t			returned;
 	struct res_counter	*counter;
 	unsigned long		cap;
-	struct list_head	node;
-
-	bool			recall;
+	struct res_root		*root;
 	int			cpu;
+
+	struct list_head	node ____cacheline_aligned;
+	bool			recall;
 	struct irq_work		work;
-} ____cacheline_aligned;
+};
 
 /* A closed stock: whatever is put in or asked for, it stays negative. */
 #define RES_STOCK_CLOSED	(LONG_MIN / 2)
@@ -165,7 +167,7 @@ struct res_root {
  * @parent: the counter above; NULL directly below the root
  * @top: the uppermost counter of the tree, whose @lock guards the whole tree
  * @root: the machine's account
- * @owner: what units charged here point to
+ * @owner: what units charged here point to; %NULL once removed
  * @depth: how many counters are above
  * @lock: guards everything that follows, but for @crossed and @failcnt, in
  *	every counter of the tree (used in @top alone)
@@ -298,7 +300,7 @@ struct res_claim {
 int __must_check res_root_init(struct res_root *root,
 			       const struct res_counter_ops *ops);
 void res_root_exit(struct res_root *root);
-void res_root_cpu_dead(struct res_root *root, unsigned int cpu);
+void res_root_cpu_offline(struct res_root *root);
 
 int __must_check res_counter_init(struct res_counter *counter,
 				  struct res_counter *parent,

@@ -399,20 +399,22 @@ static int bc_init_resource(struct bc_resource *res)
 	return bc_set_files(res->ss, res->bytes);
 }
 
-/* What a CPU had in stock comes back when it goes. */
-static int bc_cpu_dead(unsigned int cpu)
+/* On a CPU that is going offline and runs no tasks any more but its own. */
+static int bc_cpu_offline(unsigned int cpu)
 {
 	struct bc_resource *res;
 
 	list_for_each_entry(res, &bc_resources, node)
-		res_root_cpu_dead(&res->root, cpu);
+		res_root_cpu_offline(&res->root);
 	return 0;
 }
 
 static int __init bc_init(void)
 {
-	return cpuhp_setup_state_nocalls(CPUHP_BP_PREPARE_DYN, "bc:dead", NULL,
-					 bc_cpu_dead) < 0;
+	int state = cpuhp_setup_state_nocalls(CPUHP_AP_ONLINE_DYN, "bc:online",
+					      NULL, bc_cpu_offline);
+
+	return min(state, 0);
 }
 subsys_initcall(bc_init);
 

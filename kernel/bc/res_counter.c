@@ -36,8 +36,8 @@
  *     children take: it is raised before theirs and lowered after.
  *  2. No charge but a forced one is admitted that takes usage above the barrier
  *     (or limit): bounds and usage are read and changed under the same lock, or
- *     in the same atomic step. A charge from stock changes no usage; but above a
- *     barrier, whoever got there, there is no stock.
+ *     in the same atomic step. A charge from stock changes no usage; and before one
+ *     that may block goes above a group's barrier, stocks below are taken back.
  *  3. A refused charge leaves no trace but failcnt and what the callbacks do:
  *     nothing is changed before everything is known to fit.
  *  4. A charge that may block is not refused if, with nothing else in flight, it
@@ -394,14 +394,14 @@ static u64 res_stock_units(const struct res_stock *stock)
 }
 
 /*
- * Closes the open @stock and returns what was in it to its counter. On its own
- * CPU, or for one that is offline. Returns how much that was.
+ * Closes the open @stock, our own CPU's, and returns what was in it to its counter.
+ * Returns how much that was.
  */
 static u64 res_stock_take_back(struct res_stock *stock)
 {
 	struct res_counter *counter = stock->counter, *c;
 	const u64 n = res_stock_units(stock);
-	long uncharged = local_read(&stock->returned);
+	const unsigned long uncharged = local_read(&stock->returned);
 	u64 high = max_t(u64, stock->high, n);
 	const u64 there = min(n, counter->held);
 	u64 missing;
@@ -412,6 +412,7 @@ static u64 res_stock_take_back(struct res_stock *stock)
 	local_add(RES_STOCK_CLOSED - (long)n, &stock->units);
 	local_sub(uncharged, &stock->returned);
 	WRITE_ONCE(stock->high, 0);
+	WRITE_ONCE(stock->counter, NULL);
 	WRITE_ONCE(stock->recall, false);
 	list_del(&stock->node);
 
@@ -425,8 +426,6 @@ static u64 res_stock_take_back(struct res_stock *stock)
 	counter->held -= there;
 	missing = n - there + res_path_sub(counter->root, counter, there,
 					   uncharged);
-	/* Pairs with the acquire in res_root_cpu_dead(): nothing is left to do. */
-	smp_store_release(&stock->counter, NULL);
 	/* Under the lock: better in a bad place than never. */
 	WARN_ONCE(missing, "res_counter: %llu units returned, never taken\n",
 		  missing);
@@ -508,16 +507,11 @@ static bool res_stock_matters(const struct res_stock *stock,
 }
 
 /*
- * Wants @stock, which is open, back: for res_recall() or, with @async, for now. A
- * CPU that is offline and was not yet looked after by res_root_cpu_dead(), which
- * would have to wait for the lock that we hold, has nothing against our doing it.
+ * Wants @stock, which is open, back: for res_recall() or, with @async, soon. Its CPU
+ * is online: see res_root_cpu_offline().
  */
 static void res_stock_mark(struct res_stock *stock, bool async)
 {
-	if (!cpu_online(stock->cpu)) {
-		res_stock_take_back(stock);
-		return;
-	}
 	WRITE_ONCE(stock->recall, true);
 	if (async)
 		irq_work_queue_on(&stock->work, stock->cpu);
@@ -530,12 +524,12 @@ static void res_stock_mark(struct res_stock *stock, bool async)
 static bool res_recall_mark(struct res_counter *live,
 			    struct res_counter *counter, bool async)
 {
-	struct res_stock *stock, *next;
+	struct res_stock *stock;
 	bool any = false;
 
 	if (!counter->stocked)
 		return false;
-	list_for_each_entry_safe(stock, next, &counter->top->stocks, node) {
+	list_for_each_entry(stock, &counter->top->stocks, node) {
 		if (!res_stock_matters(stock, live, counter))
 			continue;
 		any = true;
@@ -544,21 +538,18 @@ static bool res_recall_mark(struct res_counter *live,
 	return any;
 }
 
-/*
- * Marks all stocks below @counter, whether they make room there or not; or, with
- * @offline, only does what there is to do for CPUs that have gone.
- */
-static bool res_recall_mark_below(struct res_counter *counter, bool offline)
+/* Marks all stocks below @counter, whether they make room there or not. */
+static bool res_recall_mark_below(struct res_counter *counter)
 {
-	struct res_stock *stock, *next;
+	struct res_stock *stock;
 	bool any = false;
 
-	list_for_each_entry_safe(stock, next, &counter->top->stocks, node) {
+	list_for_each_entry(stock, &counter->top->stocks, node) {
 		struct res_counter *c = stock->counter;
 
 		while (c && c != counter)
 			c = c->parent;
-		if (!c || (offline && cpu_online(stock->cpu)))
+		if (!c)
 			continue;
 		any = true;
 		res_stock_mark(stock, false);
@@ -566,25 +557,62 @@ static bool res_recall_mark_below(struct res_counter *counter, bool offline)
 	return any;
 }
 
-/*
- * Marks all stocks, for room in the machine. One that is opened just now may be
- * missed: then its CPU is doing something else meanwhile.
- */
-static bool res_recall_mark_all(struct res_root *root, bool async)
+/* Has @excess units of what others have in stock at @counter given back soon. */
+static void res_recall_excess(struct res_counter *counter, u64 excess)
 {
+	struct res_stock *stock;
+	u64 marked = 0;
+
+	/* Those that were opened first come first. */
+	list_for_each_entry(stock, &counter->top->stocks, node) {
+		if (marked >= excess)
+			break;
+		if (!res_stock_matters(stock, counter, counter))
+			continue;
+		marked += stock->cap;
+		if (!stock->recall)
+			res_stock_mark(stock, true);
+	}
+}
+
+/*
+ * Marks the stocks, whatever tree they are in, that would make room in the machine
+ * for a charge of @live. Returns whether there are any. No tree is locked; one that
+ * is opened just now may be missed, and its CPU is doing something else then.
+ */
+static bool res_recall_mark_all(struct res_counter *live, bool async)
+{
+	struct res_root *root = live->root;
 	bool any = false;
 	int cpu;
 
+	/* RCU: a counter is freed a grace period after its removal. */
+	rcu_read_lock();
 	for_each_online_cpu(cpu) {
 		struct res_stock *stock = per_cpu_ptr(root->stock, cpu);
+		struct res_counter *c = READ_ONCE(stock->counter), *top;
+		unsigned long flags;
+		u64 n;
 
-		if (!READ_ONCE(stock->counter))
+		if (!c)
 			continue;
-		any = true;
-		WRITE_ONCE(stock->recall, true);
-		if (async)
-			irq_work_queue_on(&stock->work, cpu);
+		top = c->top;
+		raw_spin_lock_irqsave(&top->lock, flags);
+		/* It may have become another tree's, which is as good as missed. */
+		c = READ_ONCE(stock->counter);
+		if (c && c->top == top) {
+			for (n = stock->cap; c && n; c = c->parent)
+				n = res_taken(c, c->usage) -
+				    res_taken(c, c->usage - min(c->usage, n));
+			if (n || (top == live->top &&
+				  res_stock_matters(stock, live, top))) {
+				any = true;
+				res_stock_mark(stock, async);
+			}
+		}
+		raw_spin_unlock_irqrestore(&top->lock, flags);
 	}
+	rcu_read_unlock();
 	return any;
 }
 
@@ -608,6 +636,8 @@ static u64 res_stock_cap(struct res_counter *counter)
 	u64 usage, capacity;
 	struct res_counter *c;
 
+	cap = min_t(u64, cap, RES_STOCK_MAX);
+
 	for (c = counter; c; c = c->parent) {
 		const u64 bound = min(c->barrier, c->limit);
 		u64 room = (bound - min(bound, c->usage)) / 2;
@@ -615,7 +645,7 @@ static u64 res_stock_cap(struct res_counter *counter)
 				 res_stock_part(c->usage));
 
 		if (c->stocked > min(room, part))
-			res_recall_mark(c, c, true);
+			res_recall_excess(c, c->stocked - min(room, part));
 		if (c->closed || c->usage > bound - bound / 8 ||
 		    c->stocked >= room)
 			return 0;
@@ -629,8 +659,7 @@ static u64 res_stock_cap(struct res_counter *counter)
 	capacity = res_capacity(root, BC_BARRIER);
 	if (usage > capacity - capacity / 8)
 		return 0;
-	return min3(cap, div_u64(capacity - usage, 2 * cpus),
-		    (u64)RES_STOCK_MAX);
+	return min(cap, div_u64(capacity - usage, 2 * cpus));
 }
 
 /*
@@ -647,9 +676,13 @@ static void res_restock(struct res_hand *hand, struct res_counter *counter,
 	bool crossed;
 	u64 cap, n;
 
-	/* Open for another tree; or not to be changed by an interrupt. */
+	/* Open for another tree; or the CPU is about to go offline. */
 	if (!counter || counter->removed || stock->counter ||
-	    (stock->owner != counter->owner && !in_task()))
+	    !cpu_active(stock->cpu))
+		return;
+	/* Not to be made another's by an interrupt, nor with anything in it. */
+	if (stock->owner != counter->owner &&
+	    (!in_task() || local_read(&stock->units) != RES_STOCK_CLOSED))
 		return;
 	cap = res_stock_cap(counter);
 	if (!cap)
@@ -668,7 +701,7 @@ static void res_restock(struct res_hand *hand, struct res_counter *counter,
 
 	for (c = counter; c; c = c->parent)
 		c->stocked += cap;
-	list_add(&stock->node, &counter->top->stocks);
+	list_add_tail(&stock->node, &counter->top->stocks);
 	stock->owner = counter->owner;
 	WRITE_ONCE(stock->counter, counter);
 	stock->cap = cap;
@@ -676,18 +709,19 @@ static void res_restock(struct res_hand *hand, struct res_counter *counter,
 	local_add((long)keep - RES_STOCK_CLOSED, &stock->units);
 }
 
-/* On the stock's own CPU, in an interrupt. */
-static void res_stock_recalled(struct res_stock *stock)
+/* Takes this CPU's stock back. */
+static void res_stock_recalled(struct res_root *root)
 {
 	struct res_counter *counter;
+	struct res_stock *stock;
 	unsigned long flags;
 
 	local_irq_save(flags);
+	stock = this_cpu_ptr(root->stock);
 	counter = stock->counter;
 	if (counter) {
 		raw_spin_lock(&counter->top->lock);
-		if (stock->counter)
-			res_stock_take_back(stock);
+		res_stock_take_back(stock);
 		raw_spin_unlock(&counter->top->lock);
 	} else {
 		/* Whoever has marked it came too late to see it closed. */
@@ -698,14 +732,12 @@ static void res_stock_recalled(struct res_stock *stock)
 
 static void res_recall_work(struct irq_work *work)
 {
-	res_stock_recalled(container_of(work, struct res_stock, work));
+	res_stock_recalled(container_of(work, struct res_stock, work)->root);
 }
 
 static void res_recall_ipi(void *info)
 {
-	struct res_root *root = info;
-
-	res_stock_recalled(this_cpu_ptr(root->stock));
+	res_stock_recalled(info);
 }
 
 static bool res_recall_wanted(int cpu, void *info)
@@ -744,15 +776,17 @@ static void res_tree_lock_quiet(struct res_counter *counter,
 {
 	struct res_counter *top = counter->top;
 
+	might_sleep();
 	res_tree_lock(top, hand, false, 0);
 	res_path_close(counter, 1);
-	if (res_recall_mark_below(below, false)) {
+	if (!res_recall_mark_below(below))
+		return;
+	/* One that a reservation has covered until now may count meanwhile. */
+	do {
 		res_tree_unlock(top, hand);
 		res_recall(top->root);
 		res_tree_lock(top, hand, false, 0);
-		/* Has one gone before the interrupt came? */
-		res_recall_mark_below(below, true);
-	}
+	} while (res_recall_mark(counter, below, false));
 }
 
 static void res_tree_unlock_quiet(struct res_counter *counter,
@@ -772,32 +806,53 @@ static struct res_counter *res_counter_live(struct res_counter *counter)
 
 /* Charges */
 
+static void res_claim_close(struct res_claim *claim)
+{
+	if (claim->closed)
+		return;
+	claim->closed = claim->live;
+	res_path_close(claim->closed, 1);
+}
+
 /*
- * @counter, on the path of @claim, has no room for it (NULL: the machine has none).
- * Returns whether there were stocks that would make some, and are marked: then it is
- * worth to wait for them and try again. Who cannot wait may be luckier the next time.
+ * @counter, on the path of @claim, has no room for it. Returns whether there were
+ * stocks that would make some, and are marked: then it is worth to wait for them and
+ * try again. Who cannot wait may be luckier the next time.
  */
 static bool res_claim_recall(struct res_claim *claim,
 			     struct res_counter *counter)
 {
 	const bool async = claim->recall == RES_RECALL_ASYNC;
-	struct res_root *root = claim->counter->root;
 
-	if (claim->recall == RES_RECALL_NEVER || claim->root_closed)
+	if (claim->recall == RES_RECALL_NEVER ||
+	    !res_recall_mark(claim->live, counter, async) || async)
 		return false;
-	if (!(counter ? res_recall_mark(claim->live, counter, async) :
-			res_recall_mark_all(root, async)) || async)
-		return false;
-	if (!claim->closed) {
-		claim->closed = claim->live;
-		res_path_close(claim->closed, 1);
-	}
-	/* Once, as stocks that reservations cover are opened all the same. */
-	if (!counter) {
-		claim->root_closed = true;
-		atomic_inc(&root->closed);
-	}
+	res_claim_close(claim);
 	return true;
+}
+
+/*
+ * The same where it is the machine that has no room; its stocks are in many trees,
+ * and are marked when this one is not locked any more. Once, as those that
+ * reservations cover are opened all the same.
+ */
+static bool res_claim_recall_all(struct res_claim *claim)
+{
+	if (claim->recall != RES_RECALL_WAIT || claim->root_closed)
+		return false;
+	res_claim_close(claim);
+	claim->root_closed = true;
+	atomic_inc(&claim->live->root->closed);
+	return true;
+}
+
+/* Waits for what was marked, after an attempt that ended in -EAGAIN. */
+static void res_claim_wait(struct res_claim *claim)
+{
+	/* Marked already, but for the machine. */
+	if (claim->root_closed)
+		res_recall_mark_all(claim->live, false);
+	res_recall(claim->live->root);
 }
 
 /* Lets stocks be opened again. */
@@ -808,11 +863,35 @@ static void res_claim_end(struct res_claim *claim)
 
 	if (claim->root_closed)
 		atomic_dec(&claim->counter->root->closed);
+	claim->root_closed = false;
+	claim->closed = NULL;
 	if (!c)
 		return;
 	raw_spin_lock_irqsave(&c->top->lock, flags);
 	res_path_close(c, -1);
 	raw_spin_unlock_irqrestore(&c->top->lock, flags);
+}
+
+/*
+ * Whether @claim would not fit if there was nothing in stock at all: then there is
+ * no point in having it returned. (What passes upwards for a charge does not grow
+ * if usage is less.)
+ */
+static bool res_claim_hopeless(struct res_claim *claim, enum bc_severity severity)
+{
+	struct res_counter *c;
+	u64 n = claim->n;
+
+	for (c = claim->live; c && n; c = c->parent) {
+		u64 bound = severity == BC_BARRIER ? min(c->barrier, c->limit) :
+						     c->limit;
+		u64 usage = c->usage - min(c->usage, c->stocked);
+
+		if (!res_fits(usage, n, bound))
+			return true;
+		n = res_taken(c, usage + n) - res_taken(c, usage);
+	}
+	return false;
 }
 
 /*
@@ -876,9 +955,12 @@ static int res_claim_reduce(struct res_claim *claim, enum bc_severity severity)
 		claim->refusal.at = BC_BARRIER;
 		return -EDQUOT;
 	}
-	if (!claim->take)
-		return -EDQUOT;
 	claim->refusal = (struct res_refusal) { };
+	if (!claim->take) {
+		/* It is one unit that is refused. */
+		res_path_check(claim->live, 1, severity, &claim->refusal);
+		return -EDQUOT;
+	}
 	claim->beyond = claim->take - min(claim->take, slack);
 	return 0;
 }
@@ -901,7 +983,8 @@ static int res_claim_check(struct res_claim *claim, enum bc_severity severity)
 		int err;
 
 		if (!claim->upto)
-			return res_claim_recall(claim, c) ? -EAGAIN : -EDQUOT;
+			return !res_claim_hopeless(claim, severity) &&
+			       res_claim_recall(claim, c) ? -EAGAIN : -EDQUOT;
 		err = res_claim_reduce(claim, severity);
 		if (err)
 			return err;
@@ -914,12 +997,12 @@ static int res_claim_check(struct res_claim *claim, enum bc_severity severity)
 /* Charges the root, which decides. */
 static int res_claim_decide(struct res_claim *claim, enum bc_severity severity)
 {
+	struct res_root *root = claim->counter->root;
 	struct res_refusal machine = { };
 	u64 got;
 
 	if (!claim->beyond ||
-	    res_root_charge(claim->counter->root, claim->beyond, severity,
-			    &machine))
+	    res_root_charge(root, claim->beyond, severity, &machine))
 		return 0;
 	if (!claim->refusal.counter) {
 		claim->refusal = machine;
@@ -928,12 +1011,17 @@ static int res_claim_decide(struct res_claim *claim, enum bc_severity severity)
 	}
 	if (severity == BC_FORCE)
 		return 0;
-	if (res_claim_recall(claim, NULL))
+	if (res_claim_recall_all(claim))
 		return -EAGAIN;
-	if (!claim->upto ||
-	    (severity == BC_BARRIER && machine.at == BC_BARRIER && !claim->asked))
+	if (!claim->upto)
 		return -ENOSPC;
-	got = res_root_charge_upto(claim->counter->root, claim->beyond, severity);
+	if (severity == BC_BARRIER && !claim->asked &&
+	    machine.usage < res_capacity(root, BC_LIMIT) &&
+	    machine.bound < res_capacity(root, BC_LIMIT)) {
+		claim->refusal.at = BC_BARRIER;
+		return -ENOSPC;
+	}
+	got = res_root_charge_upto(root, claim->beyond, severity);
 	if (claim->take == claim->beyond - got)
 		return -ENOSPC;
 	claim->refusal = (struct res_refusal) { };
@@ -952,62 +1040,64 @@ static void res_claim_restock(struct res_claim *claim, struct res_hand *hand,
 	struct res_counter *counter = hand->counter;
 	u64 keep = hand->units;
 
-	if (charged && counter == claim->live)
+	if (charged && counter == claim->live) {
 		keep -= min(keep, claim->take);
-	if (charged && in_task() && counter != claim->live) {
-		counter = claim->live;
+	} else if (charged) {
 		keep = 0;
+		if (in_task())
+			counter = claim->live;
 	}
 	res_restock(hand, counter, keep, charged);
 }
 
 /*
- * One try to make all charges or none. Of those that fail, @refused is the first.
- * -EAGAIN: it is worth another try after res_recall().
+ * One try to make all charges or none. @locks has the claims in the order in which
+ * their trees are to be locked. Of those that fail, @refused is the first. -EAGAIN:
+ * it is worth another try after res_claim_wait().
  */
-static int res_attempt(struct res_claim **claims, unsigned int nr,
-		       enum bc_severity severity, struct res_claim **refused,
-		       bool *crossed)
+static int res_attempt(struct res_claim *claims, struct res_claim **locks,
+		       unsigned int nr, enum bc_severity severity,
+		       struct res_claim **refused, bool *crossed)
 {
 	struct res_hand hands[RES_CLAIMS_MAX];
 	unsigned int i;
 	int err = 0;
 
 	for (i = 0; i < nr; i++)
-		res_tree_lock(claims[i]->counter->top, &hands[i], nr == 1, i);
+		res_tree_lock(locks[i]->counter->top, &hands[i], nr == 1, i);
 
 	for (i = 0; i < nr; i++) {
-		*refused = claims[i];
-		err = res_claim_check(claims[i], severity);
+		*refused = &claims[i];
+		err = res_claim_check(&claims[i], severity);
 		if (err)
 			goto unlock;
 	}
 	for (i = 0; i < nr; i++) {
-		*refused = claims[i];
-		err = res_claim_decide(claims[i], severity);
+		*refused = &claims[i];
+		err = res_claim_decide(&claims[i], severity);
 		if (err)
 			goto undo;
 	}
 	/* Decided: from here on nothing fails. */
 	for (i = 0; i < nr; i++) {
-		struct res_counter *live = claims[i]->live;
+		struct res_counter *live = claims[i].live;
 
-		claims[i]->owner = NULL;
+		claims[i].owner = NULL;
 		if (!live)
 			continue;
-		claims[i]->owner = live->owner;
-		live->held += claims[i]->take;
-		res_path_add(live, claims[i]->take, severity, crossed);
+		claims[i].owner = live->owner;
+		live->held += claims[i].take;
+		res_path_add(live, claims[i].take, severity, crossed);
 	}
 	goto unlock;
 undo:
 	while (i--)
-		res_root_uncharge(claims[i]->counter->root, claims[i]->beyond);
+		res_root_uncharge(claims[i].counter->root, claims[i].beyond);
 unlock:
 	if (nr == 1)
-		res_claim_restock(claims[0], &hands[0], !err);
+		res_claim_restock(claims, hands, !err);
 	for (i = nr; i--; )
-		res_tree_unlock(claims[i]->counter->top, &hands[i]);
+		res_tree_unlock(locks[i]->counter->top, &hands[i]);
 	return err;
 }
 
@@ -1031,21 +1121,21 @@ unlock:
 struct res_owner *res_counter_try_charge(struct res_counter *counter, u64 n)
 {
 	struct res_claim claim = { .counter = counter, .n = n };
-	struct res_claim *claims = &claim, *refused;
+	struct res_claim *lock = &claim, *refused;
 	bool crossed = false;
 	int err;
 
 	if (WARN_ON_ONCE(n > RES_COUNTER_MAX))
 		return ERR_PTR(-EDQUOT);
-	err = res_attempt(&claims, 1, BC_BARRIER, &refused, &crossed);
+	err = res_attempt(&claim, &lock, 1, BC_BARRIER, &refused, &crossed);
 	return err ? ERR_PTR(err) : claim.owner;
 }
 
 /* Charges, and does all that a refusal calls for. */
-static int res_charge(struct res_claim **claims, unsigned int nr,
-		      enum bc_severity severity, bool may_block)
+static int res_charge(struct res_claim *claims, struct res_claim **locks,
+		      unsigned int nr, enum bc_severity severity, bool may_block)
 {
-	const struct res_counter_ops *ops = claims[0]->counter->root->ops;
+	const struct res_counter_ops *ops;
 	unsigned int retries = RES_COUNTER_RETRIES;
 	unsigned int recalls = RES_COUNTER_RETRIES;
 	struct res_claim *refused = NULL;
@@ -1054,26 +1144,30 @@ static int res_charge(struct res_claim **claims, unsigned int nr,
 	unsigned int i;
 	int err;
 
+	might_sleep_if(may_block);
 	for (i = 0; i < nr; i++)
-		claims[i]->recall = may_block ? RES_RECALL_WAIT :
-						RES_RECALL_ASYNC;
+		claims[i].recall = may_block ? RES_RECALL_WAIT :
+					       RES_RECALL_ASYNC;
 	for (;;) {
-		err = res_attempt(claims, nr, severity, &refused, &crossed);
-		if (!err)
-			break;
+		err = res_attempt(claims, locks, nr, severity, &refused, &crossed);
 		if (err == -EAGAIN) {
-			res_recall(refused->counter->root);
+			res_claim_wait(refused);
 			/* None is opened again: this ends long before. */
-			if (!--recalls)
+			if (!recalls || !--recalls)
 				refused->recall = RES_RECALL_ASYNC;
 			continue;
 		}
+		/* What is called now may take its time. */
+		for (i = 0; i < nr; i++)
+			res_claim_end(&claims[i]);
+		if (!err)
+			break;
 		ops = refused->counter->root->ops;
 		/* The answer may leave traces: ask once, and only if it matters. */
 		if (severity == BC_BARRIER && !refused->asked &&
 		    refused->refusal.at == BC_BARRIER) {
 			for (i = 0; i < nr; i++)
-				claims[i]->asked = true;
+				claims[i].asked = true;
 			if (ops->privileged && ops->privileged()) {
 				severity = BC_LIMIT;
 				continue;
@@ -1087,26 +1181,26 @@ static int res_charge(struct res_claim **claims, unsigned int nr,
 		    !ops->limit_hit(&refused->refusal, may_block))
 			break;
 	}
-	for (i = 0; i < nr; i++)
-		res_claim_end(claims[i]);
 
 	if (err) {
+		if (refused->refusal.machine && !may_block)
+			res_recall_mark_all(refused->live, true);
 		atomic64_inc(&refused->refusal.counter->failcnt);
 		if (ops->refused)
 			ops->refused(&refused->refusal);
 		return err;
 	}
 	for (i = 0; i < nr; i++) {
-		ops = claims[i]->counter->root->ops;
-		if (claims[i]->refusal.counter && ops->forced)
-			ops->forced(&claims[i]->refusal);
+		ops = claims[i].counter->root->ops;
+		if (claims[i].refusal.counter && ops->forced)
+			ops->forced(&claims[i].refusal);
 		if (!crossed || !ops->barrier_hit)
 			continue;
 		/*
 		 * Whoever clears the mark makes the call. Where several charges
 		 * cross a barrier at a time one may do it for all.
 		 */
-		for (c = claims[i]->counter; c; c = c->parent)
+		for (c = claims[i].counter; c; c = c->parent)
 			if (READ_ONCE(c->crossed) && xchg(&c->crossed, false))
 				ops->barrier_hit(c);
 	}
@@ -1138,12 +1232,12 @@ struct res_owner *res_counter_charge(struct res_counter *counter, u64 n,
 				     enum bc_severity severity, bool may_block)
 {
 	struct res_claim claim = { .counter = counter, .n = n };
-	struct res_claim *claims = &claim;
+	struct res_claim *lock = &claim;
 	int err;
 
 	if (WARN_ON_ONCE(n > RES_COUNTER_MAX))
 		return ERR_PTR(-EDQUOT);
-	err = res_charge(&claims, 1, severity, may_block);
+	err = res_charge(&claim, &lock, 1, severity, may_block);
 	return err ? ERR_PTR(err) : claim.owner;
 }
 
@@ -1168,11 +1262,11 @@ u64 res_counter_charge_upto(struct res_counter *counter, u64 n,
 			    struct res_owner **owner)
 {
 	struct res_claim claim = { .counter = counter, .n = n, .upto = true };
-	struct res_claim *claims = &claim;
+	struct res_claim *lock = &claim;
 
 	*owner = NULL;
 	if (WARN_ON_ONCE(n > RES_COUNTER_MAX) ||
-	    res_charge(&claims, 1, severity, may_block))
+	    res_charge(&claim, &lock, 1, severity, may_block))
 		return 0;
 	*owner = claim.owner;
 	return claim.take;
@@ -1227,7 +1321,7 @@ int res_counter_charge_all(struct res_claim *claims, unsigned int nr,
 			return -EINVAL;
 		order[j] = claim;
 	}
-	return res_charge(order, nr, severity, may_block);
+	return res_charge(claims, order, nr, severity, may_block);
 }
 
 /*
@@ -1279,12 +1373,12 @@ static void res_owner_return(struct res_owner *owner, u64 n, u64 uncharged)
 			*from -= n - missing;
 			missing += res_path_sub(counter->root, counter,
 						n - missing, uncharged);
-			res_uncharge_restock(&hand, counter,
-					     own ? n - missing : 0);
+			res_uncharge_restock(&hand, own ? counter : NULL,
+					     n - missing);
 			res_tree_unlock(counter->top, &hand);
 			break;
 		}
-		res_uncharge_restock(&hand, hand.counter, 0);
+		res_uncharge_restock(&hand, NULL, 0);
 		res_tree_unlock(counter->top, &hand);
 	}
 	if (!own) {
@@ -1333,7 +1427,7 @@ void res_stock_settle(struct res_root *root)
 	if (res_stock_closed(units)) {
 		units -= RES_STOCK_CLOSED;
 		if (units > 0) {
-			long uncharged = local_read(&stock->returned);
+			unsigned long uncharged = local_read(&stock->returned);
 
 			local_sub(units, &stock->units);
 			local_sub(uncharged, &stock->returned);
@@ -1393,6 +1487,7 @@ int res_root_init(struct res_root *root, const struct res_counter_ops *ops)
 		/* Not %NULL, which the root group has for an owner. */
 		stock->owner = ERR_PTR(-ENOENT);
 		local_set(&stock->units, RES_STOCK_CLOSED);
+		stock->root = root;
 		stock->cpu = cpu;
 		stock->work = IRQ_WORK_INIT_HARD(res_recall_work);
 	}
@@ -1415,28 +1510,17 @@ void res_root_exit(struct res_root *root)
 }
 
 /**
- * res_root_cpu_dead() - take back what a CPU has in stock that is no more
+ * res_root_cpu_offline() - take back what this CPU has in stock
  * @root: the resource
- * @cpu: the CPU, which is offline
  *
- * Context: Any context but NMI; the CPU must stay offline.
+ * For a CPU that is going offline, when it is not active any more: no stock is opened
+ * there after that. So no CPU that is offline has one.
+ *
+ * Context: Any context but NMI.
  */
-void res_root_cpu_dead(struct res_root *root, unsigned int cpu)
+void res_root_cpu_offline(struct res_root *root)
 {
-	struct res_stock *stock = per_cpu_ptr(root->stock, cpu);
-	struct res_counter *counter;
-	unsigned long flags;
-
-	/* A removal may be faster, and the counter be freed after that. */
-	rcu_read_lock();
-	counter = smp_load_acquire(&stock->counter);
-	if (counter) {
-		raw_spin_lock_irqsave(&counter->top->lock, flags);
-		if (stock->counter)
-			res_stock_take_back(stock);
-		raw_spin_unlock_irqrestore(&counter->top->lock, flags);
-	}
-	rcu_read_unlock();
+	res_stock_recalled(root);
 }
 
 /**
@@ -1526,9 +1610,10 @@ u64 res_counter_remove(struct res_counter *counter)
 	counter->inherited = 0;
 	counter->reserved = 0;
 	counter->removed = true;
+	/* Who still charges this counter is not to compare it with a new one's. */
+	WRITE_ONCE(counter->owner, NULL);
 	/* Pairs with the acquire in res_owner_live(). */
 	smp_store_release(&owner->counter, NULL);
-	res_uncharge_restock(&hand, hand.counter, 0);
 	res_tree_unlock_quiet(counter, &hand);
 
 	res_owner_put(owner, 1);
@@ -1541,7 +1626,7 @@ u64 res_counter_remove(struct res_counter *counter)
  * @limit: units
  * @not_below_usage: refuse a limit below what is held now
  *
- * Context: Any context but NMI.
+ * Context: Task context, no spinlock held, interrupts on.
  * Return:
  *
  * * 0 - Every charge from now on is held to the new limit.
@@ -1645,6 +1730,20 @@ static int __res_counter_set_reserved(struct res_counter *counter, u64 reserved,
 	return 0;
 }
 
+/* One try, with nothing in stock in the whole tree. */
+static int res_counter_try_reserved(struct res_counter *counter, u64 reserved,
+				    bool wall, struct res_refusal *lacking)
+{
+	struct res_hand hand;
+	int err;
+
+	*lacking = (struct res_refusal) { };
+	res_tree_lock_quiet(counter, counter->top, &hand);
+	err = __res_counter_set_reserved(counter, reserved, wall, lacking);
+	res_tree_unlock_quiet(counter, &hand);
+	return err;
+}
+
 /**
  * res_counter_set_reserved() - borrow from the parent, or repay
  * @counter: the counter
@@ -1679,34 +1778,24 @@ int res_counter_set_reserved(struct res_counter *counter, u64 reserved,
 {
 	struct res_root *root = counter->root;
 	struct res_refusal lacking;
-	bool closed = false;
-	struct res_hand hand;
 	int err;
 
 	if (reserved > RES_COUNTER_MAX)
 		return -EINVAL;
 
-	for (;;) {
-		lacking = (struct res_refusal) { };
-		res_tree_lock_quiet(counter, counter->top, &hand);
-		err = __res_counter_set_reserved(counter, reserved, wall,
-						 &lacking);
-		res_tree_unlock_quiet(counter, &hand);
+	do {
+		err = res_counter_try_reserved(counter, reserved, wall, &lacking);
+		if (!lacking.machine)
+			continue;
 		/* Other trees may have in stock what the machine lacks. */
-		if (lacking.machine && !closed) {
-			closed = true;
-			atomic_inc(&root->closed);
-			if (res_recall_mark_all(root, false)) {
-				res_recall(root);
-				continue;
-			}
+		atomic_inc(&root->closed);
+		if (res_recall_mark_all(counter, false)) {
+			res_recall(root);
+			err = res_counter_try_reserved(counter, reserved, wall,
+						       &lacking);
 		}
-		if (!lacking.counter || !shrink || !retries-- ||
-		    !shrink(&lacking))
-			break;
-	}
-	if (closed)
 		atomic_dec(&root->closed);
+	} while (lacking.counter && shrink && retries-- && shrink(&lacking));
 	return err;
 }
 
@@ -1715,7 +1804,7 @@ int res_counter_set_reserved(struct res_counter *counter, u64 reserved,
  * @counter: the counter
  * @barrier: units; above the limit, the limit takes its place
  *
- * Context: Any context but NMI.
+ * Context: Task context, no spinlock held, interrupts on.
  * Return:
  *
  * * 0 - Every charge from now on is held to the new barrier.

@@ -147,13 +147,15 @@ static struct res_snapshot snapshot(struct res_counter *counter)
 	return snap;
 }
 
+static void take_back(void *root)
+{
+	res_root_cpu_offline(root);
+}
+
 /* With nothing in stock, wherever the test has run until now. */
 static u64 root_usage(struct told *told)
 {
-	int cpu;
-
-	for_each_possible_cpu(cpu)
-		res_root_cpu_dead(&told->root, cpu);
+	on_each_cpu(take_back, &told->root, true);
 	return atomic64_read(&told->root.usage);
 }
 
