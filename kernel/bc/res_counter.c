@@ -873,25 +873,22 @@ static void res_claim_end(struct res_claim *claim)
 }
 
 /*
- * Whether @claim would not fit if there was nothing in stock at all: then there is
- * no point in having it returned. (What passes upwards for a charge does not grow
- * if usage is less.)
+ * Whether the bound that has refused @claim would do so if there was nothing in stock
+ * at all: then there is no point in having it returned. (What passes upwards for a
+ * charge does not grow if usage is less.)
  */
-static bool res_claim_hopeless(struct res_claim *claim, enum bc_severity severity)
+static bool res_claim_hopeless(struct res_claim *claim)
 {
 	struct res_counter *c;
 	u64 n = claim->n;
 
-	for (c = claim->live; c && n; c = c->parent) {
-		u64 bound = severity == BC_BARRIER ? min(c->barrier, c->limit) :
-						     c->limit;
+	for (c = claim->live; ; c = c->parent) {
 		u64 usage = c->usage - min(c->usage, c->stocked);
 
-		if (!res_fits(usage, n, bound))
-			return true;
+		if (c == claim->refusal.counter)
+			return !res_fits(usage, n, claim->refusal.bound);
 		n = res_taken(c, usage + n) - res_taken(c, usage);
 	}
-	return false;
 }
 
 /*
@@ -983,7 +980,7 @@ static int res_claim_check(struct res_claim *claim, enum bc_severity severity)
 		int err;
 
 		if (!claim->upto)
-			return !res_claim_hopeless(claim, severity) &&
+			return !res_claim_hopeless(claim) &&
 			       res_claim_recall(claim, c) ? -EAGAIN : -EDQUOT;
 		err = res_claim_reduce(claim, severity);
 		if (err)
