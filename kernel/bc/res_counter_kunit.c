@@ -1282,6 +1282,7 @@ static void all_or_none(struct kunit *test)
 struct model {
 	struct told		*told;
 	struct rnd_state	rnd;
+	int			replaced;	/* groups */
 	struct {
 		struct res_counter	*counter;
 		int			parent;		/* -1: the root */
@@ -1481,16 +1482,26 @@ static void model_set_reserved(struct kunit *test, struct model *m, int group)
 	}
 }
 
+static bool model_has_child(struct model *m, int group)
+{
+	int i;
+
+	for (i = 0; i < GROUPS; i++)
+		if (m->group[i].counter && m->group[i].parent == group)
+			return true;
+	return false;
+}
+
 /* Groups without children come and go. */
 static void model_replace(struct kunit *test, struct model *m, int group)
 {
 	u64 usage = model_usage(m, group);
 	int i, parent = m->group[group].parent;
 
-	for (i = 0; i < GROUPS; i++)
-		if (m->group[i].parent == group)
-			return;
+	if (model_has_child(m, group))
+		return;
 
+	m->replaced++;
 	KUNIT_ASSERT_EQ(test, res_counter_remove(m->group[group].counter), usage);
 	for (i = 0; i < ARRAY_SIZE(m->out); i++)
 		if (m->out[i].at == group)
@@ -1575,7 +1586,7 @@ static void model_step(struct kunit *test, struct model *m)
 static void random_operations_match_the_model(struct kunit *test)
 {
 	struct model *m = kunit_kzalloc(test, sizeof(*m), GFP_KERNEL);
-	int i;
+	int i, gone = 0;
 
 	KUNIT_ASSERT_NOT_NULL(test, m);
 	prandom_seed_state(&m->rnd, 20060829);
@@ -1612,6 +1623,16 @@ static void random_operations_match_the_model(struct kunit *test)
 	for (i = 0; i < GROUPS; i++)
 		KUNIT_EXPECT_EQ(test, snapshot(m->group[i].counter).usage, 0);
 	KUNIT_EXPECT_EQ(test, root_usage(m->told), 0);
+
+	/* Children first: in each round, those that are nobody's parent. */
+	while (gone < GROUPS)
+		for (i = 0; i < GROUPS; i++)
+			if (m->group[i].counter && !model_has_child(m, i)) {
+				res_counter_remove(m->group[i].counter);
+				m->group[i].counter = NULL;
+				gone++;
+			}
+	KUNIT_EXPECT_EQ(test, m->told->freed, GROUPS + m->replaced);
 }
 
 /* Warns once a boot, on purpose. */
