@@ -885,8 +885,9 @@ static bool res_claim_hopeless(struct res_claim *claim)
 	for (c = claim->live; ; c = c->parent) {
 		u64 usage = c->usage - min(c->usage, c->stocked);
 
+		/* With nothing left for it here, its bound does not matter. */
 		if (c == claim->refusal.counter)
-			return !res_fits(usage, n, claim->refusal.bound);
+			return n && !res_fits(usage, n, claim->refusal.bound);
 		n = res_taken(c, usage + n) - res_taken(c, usage);
 	}
 }
