@@ -8,7 +8,8 @@
 KVER ?= 6.12
 export KVER KSRC O JOBS T
 
-.PHONY: help demo test test-debug shell check check-series bench series apply deb clean
+.PHONY: help demo test test-debug shell check check-series model bench series apply \
+	deb clean
 .DEFAULT_GOAL := help
 
 help: ## these lines
@@ -34,7 +35,10 @@ check: ## static: checkpatch, sparse, W=1, kernel-doc, shellcheck
 check-series: ## every prefix of the series builds, options on and off (long)
 	@scripts/check-series
 
-bench: ## the cost in instructions, as a table and as a plot
+model: ## the engine's protocol, all interleavings, and broken on purpose (spin)
+	@scripts/model
+
+bench: ## the cost, in time and in instructions, as tables and as plots
 	@scripts/bench
 
 series: ## the mail series, in $(O)/series

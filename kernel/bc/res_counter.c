@@ -1821,6 +1821,13 @@ int res_counter_set_barrier(struct res_counter *counter, u64 barrier)
 	return 0;
 }
 
+static void res_see_begin(struct res_counter *counter)
+{
+	counter->seen.usage = counter->usage;
+	counter->seen.low = counter->usage;
+	counter->seen.uncharged = 0;
+}
+
 /*
  * Works out, for @counter and all that have stocks below, what they hold without
  * those: res_counter.seen. What a stock makes of usage further up depends on the
@@ -1831,14 +1838,10 @@ static void res_counter_see(struct res_counter *counter)
 	struct res_stock *stock;
 	struct res_counter *c;
 
-	counter->seen.usage = counter->seen.low = counter->usage;
-	counter->seen.uncharged = 0;
-	list_for_each_entry(stock, &counter->top->stocks, node) {
-		for (c = stock->counter; c; c = c->parent) {
-			c->seen.usage = c->seen.low = c->usage;
-			c->seen.uncharged = 0;
-		}
-	}
+	res_see_begin(counter);
+	list_for_each_entry(stock, &counter->top->stocks, node)
+		for (c = stock->counter; c; c = c->parent)
+			res_see_begin(c);
 
 	list_for_each_entry(stock, &counter->top->stocks, node) {
 		/* In this order: who puts units there counts them first. */

@@ -950,8 +950,9 @@ static void shrinking_makes_room(struct kunit *test)
 /* Keeps the test on one CPU, so that there is one stock to speak of. */
 static void stay_here(struct kunit *test)
 {
-	KUNIT_ASSERT_EQ(test, 0, set_cpus_allowed_ptr(current,
-			cpumask_of(raw_smp_processor_id())));
+	const struct cpumask *here = cpumask_of(raw_smp_processor_id());
+
+	KUNIT_ASSERT_EQ(test, 0, set_cpus_allowed_ptr(current, here));
 }
 
 /* Closes the stock, as a recall does; what it belongs to stays what it was. */
