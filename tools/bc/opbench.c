@@ -7,9 +7,13 @@
  * allocator's slow path. Hence each operation is measured from 16 states, with
  * 0 to 15 objects of its kind held, and the median over the states counts.
  *
- * Output: a line for each operation, "NAME MEDIAN LOWEST HIGHEST".
+ * Output: a line for each operation, "NAME MEDIAN LOWEST HIGHEST". With an argument
+ * that operation alone is measured; "refused", an open(2) beyond the limit of the
+ * group, only then.
  */
+#include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,6 +66,30 @@ static void two_end(struct object *o)
 	close(o->fd[1]);
 }
 
+/* Takes all files that there are first. */
+static void refused_hold(struct object *o)
+{
+	const struct sched_param fifo = { .sched_priority = 1 };
+
+	/* The worker that tells of refusals is not to come in between. */
+	if (sched_setscheduler(0, SCHED_FIFO, &fifo))
+		die("sched_setscheduler");
+	while (open("/dev/null", O_RDONLY) >= 0)
+		;
+	if (errno != EMFILE)
+		die("open, until refused");
+}
+
+static void refused_make(struct object *o)
+{
+	if (open("/dev/null", O_RDONLY) >= 0)
+		die("not refused");
+}
+
+static void nothing_end(struct object *o)
+{
+}
+
 /* A process that is held waits for its end of a pipe to close. */
 static int waits_for[2];
 
@@ -104,6 +132,7 @@ static const struct op {
 	{ "pipe", pipe_make, pipe_make, two_end, 400 },
 	{ "socketpair", socketpair_make, socketpair_make, two_end, 400 },
 	{ "fork+exit", fork_hold, fork_make, fork_end, 40 },
+	{ "refused", refused_hold, refused_make, nothing_end, 400 },
 };
 
 static int compare(const void *a, const void *b)
@@ -153,10 +182,13 @@ int main(int argc, char **argv)
 		double state[STATES];
 		int n;
 
-		if (argc > 1 && strcmp(argv[1], op->name))
+		if (strcmp(argc > 1 ? argv[1] : op->name, op->name) ||
+		    (argc <= 1 && op->make == refused_make))
 			continue;
 		if (pipe(waits_for))
 			die("pipe");
+		if (op->make == refused_make)
+			refused_hold(NULL);
 		measure(op);	/* warms up */
 		for (n = 0; n < STATES; n++) {
 			state[n] = measure(op);
@@ -166,7 +198,6 @@ int main(int argc, char **argv)
 		while (n--)
 			op->end(&held[n]);
 		close(waits_for[0]);
-
 
 		/* In this order: median() sorts. */
 		double middle = median(state, STATES);
