@@ -1408,8 +1408,8 @@ void res_counter_uncharge(struct res_owner *owner, u64 n)
  * res_stock_settle() - look after this CPU's stock
  * @root: the resource
  *
- * For res_stock_uncharge(), when there is more in the stock than there was before:
- * notes that, or returns some; or all, if the stock is closed.
+ * When there is more in the stock than there was before: notes that, or returns some;
+ * or all, if the stock is closed.
  *
  * Context: Any context but NMI; preemption off since the units were put there.
  */
@@ -1458,8 +1458,11 @@ void res_stock_undo(struct res_root *root, unsigned long n)
 	struct res_stock *stock = this_cpu_ptr(root->stock);
 
 	local_add(n, &stock->units);
-	/* Was it closed in between? What was in it then is still there. */
-	if (res_stock_closed(local_read(&stock->units)))
+	/*
+	 * Was it closed in between? What was in it then is still there; or too
+	 * much now, if it was opened again.
+	 */
+	if ((unsigned long)local_read(&stock->units) > stock->high)
 		res_stock_settle(root);
 }
 
