@@ -12,6 +12,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -22,6 +23,8 @@
 #include <time.h>
 
 #include "bc_util.h"
+
+#define PF_SUPERPRIV 0x100	/* of /proc/PID/stat: it used a privilege */
 
 /* Everything a test makes is below this group. */
 #define TOP "bc_test"
@@ -54,9 +57,14 @@ int bc_many_files(void)
 	return setrlimit(RLIMIT_NOFILE, &many) ? -errno : 0;
 }
 
+bool bc_debug_kernel(void)
+{
+	return !access("/proc/lockdep_stats", F_OK);
+}
+
 int bc_rounds(int n)
 {
-	return access("/proc/lockdep_stats", F_OK) ? n : n / 8;
+	return bc_debug_kernel() ? n / 8 : n;
 }
 
 int bc_cpus(void)
@@ -64,6 +72,23 @@ int bc_cpus(void)
 	cpu_set_t set;
 
 	return sched_getaffinity(0, sizeof(set), &set) ? 1 : CPU_COUNT(&set);
+}
+
+/*
+ * Seen once: who is pinned to a CPU is not allowed others any more, but can be
+ * pinned to them.
+ */
+int bc_cpu(int n)
+{
+	static cpu_set_t all;
+	int i;
+
+	if (!CPU_COUNT(&all) && sched_getaffinity(0, sizeof(all), &all))
+		return -1;
+	for (i = 0; i < CPU_SETSIZE; i++)
+		if (CPU_ISSET(i, &all) && n-- == 0)
+			return i;
+	return -1;
 }
 
 /* Reads a file whole; how much there was, or -errno. */
@@ -197,6 +222,33 @@ long long cg_refusals(const char *cg)
 long long cg_min_usage(const char *cg)
 {
 	return bc_v2 ? cg_key(cg, "stat", "min_usage") : cg_get(cg, "min_usage");
+}
+
+long long cg_stock(const char *cg)
+{
+	return cg_key(cg, "stat", "precharge");
+}
+
+long long bc_read_number(int fd)
+{
+	char buf[32] = "";
+
+	return pread(fd, buf, sizeof(buf) - 1, 0) > 0 ? atoll(buf) : -errno;
+}
+
+long bc_extremes_slack(int cpus, long usage)
+{
+	long few = 4 * (cpus - 1);
+
+	return few > usage / 32 ? few : usage / 32;
+}
+
+long bc_most_stock(int cpus, long usage)
+{
+	long few = 4 * cpus;
+
+	/* 1/32 of all that is taken, which is usage and the stock itself. */
+	return few > usage / 31 ? few : usage / 31;
 }
 
 int cg_attach(const char *cg, pid_t pid)
@@ -477,6 +529,7 @@ char *bc_setup(bool v2)
 		snprintf(bc_why, sizeof(bc_why), "cannot raise RLIMIT_NOFILE");
 		return NULL;
 	}
+	bc_cpu(0);		/* for workers to be pinned later */
 	if (!bc_release())
 		return NULL;
 	mounted = v2 ? bc_mount_v2() : bc_mount_v1("numfiles");
@@ -566,6 +619,33 @@ struct worker *worker_new(const char *cg)
 	return w;
 }
 
+struct worker *worker_new_on_cpu(const char *cg, int cpu)
+{
+	struct worker *w = worker_new(cg);
+
+	if (w && call(w, pin_to_cpu, cpu)) {
+		worker_kill(w);
+		return NULL;
+	}
+	return w;
+}
+
+struct worker *user_new_on_cpu(const char *cg, int cpu)
+{
+	struct worker *w = worker_new_on_cpu(cg, cpu);
+
+	if (w && call(w, become_nobody, 0)) {
+		worker_kill(w);
+		return NULL;
+	}
+	return w;
+}
+
+bool worker_move(struct worker *w, const char *cg)
+{
+	return !cg_attach(cg, w->pid);
+}
+
 void start(struct worker *w, bc_work fn, long arg)
 {
 	struct order order = { .fn = fn, .arg = arg };
@@ -649,6 +729,13 @@ long close_files(long n)
 	return 0;
 }
 
+long open_and_close(long n)
+{
+	long err = open_files(n);
+
+	return err ?: close_files(n);
+}
+
 long close_first(long unused)
 {
 	(void)unused;
@@ -730,17 +817,84 @@ long enter_userns(long unused)
 	return err;
 }
 
-long pin_to_cpu(long cpu)
+long pin_to_cpu(long n)
 {
-	cpu_set_t all, one;
-	int i;
+	int cpu = bc_cpu(n);
+	cpu_set_t one;
 
-	if (sched_getaffinity(0, sizeof(all), &all))
-		return -errno;
-	for (i = 0; i < CPU_SETSIZE; i++)
-		if (CPU_ISSET(i, &all) && cpu-- == 0)
-			break;
+	if (cpu < 0)
+		return -EINVAL;
 	CPU_ZERO(&one);
-	CPU_SET(i, &one);
+	CPU_SET(cpu, &one);
 	return sched_setaffinity(0, sizeof(one), &one) ? -errno : 0;
+}
+
+long used_privilege(long unused)
+{
+	char buf[1024], *after;
+	unsigned long flags;
+
+	(void)unused;
+	if (slurp("/proc/self/stat", buf, sizeof(buf)) <= 0)
+		return -EIO;
+	after = strrchr(buf, ')');
+	if (!after || sscanf(after, ") %*c %*d %*d %*d %*d %*d %lu", &flags) != 1)
+		return -EBADMSG;
+	return !!(flags & PF_SUPERPRIV);
+}
+
+static struct arena *arena;
+
+struct arena *arena_new(long most)
+{
+	void *p = mmap(NULL, sizeof(*arena), PROT_READ | PROT_WRITE,
+		       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	arena = p == MAP_FAILED ? NULL : p;
+	if (arena)
+		arena->most = most;
+	return arena;
+}
+
+/* Adds to one of the arena's counts, and keeps its maximum. */
+static void arena_add(long *count, long *highest)
+{
+	long now = __atomic_add_fetch(count, 1, __ATOMIC_SEQ_CST);
+	long old = __atomic_load_n(highest, __ATOMIC_SEQ_CST);
+
+	while (now > old &&
+	       !__atomic_compare_exchange_n(highest, &old, now, false,
+					    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+		;
+}
+
+/*
+ * What is open is counted after an open and until before a close. That never
+ * exceeds what is held, so that whenever it exceeds the limit, too many were let
+ * in. What is taken is counted the other way round.
+ */
+long hammer(long rounds)
+{
+	long n, err = 0;
+
+	while (rounds-- > 0) {
+		for (n = 0; n < arena->most; n++) {
+			arena_add(&arena->taken, &arena->highest_taken);
+			err = open_one(0);
+			if (err) {
+				__atomic_sub_fetch(&arena->taken, 1, __ATOMIC_SEQ_CST);
+				break;
+			}
+			arena_add(&arena->open, &arena->highest);
+		}
+		if (err && err != -EMFILE)
+			return err;
+		__atomic_add_fetch(&arena->opened, n, __ATOMIC_SEQ_CST);
+		__atomic_add_fetch(&arena->refused, !!err, __ATOMIC_SEQ_CST);
+		__atomic_sub_fetch(&arena->open, n, __ATOMIC_SEQ_CST);
+		close_files(n);
+		__atomic_sub_fetch(&arena->taken, n, __ATOMIC_SEQ_CST);
+		err = 0;
+	}
+	return 0;
 }

@@ -121,8 +121,20 @@ long long cg_key(const char *cg, const char *file, const char *key);
 long long cg_refusals(const char *cg);
 /* The lowest usage: a file in v1, a line of stat in v2. */
 long long cg_min_usage(const char *cg);
+/* Units in stock in @cg and below, on all CPUs. */
+long long cg_stock(const char *cg);
 /* 0, or -errno. */
 int cg_attach(const char *cg, pid_t pid);
+
+/* The number that an open file has now, or -errno. */
+long long bc_read_number(int fd);
+
+/*
+ * What the stock that @cpus CPUs keep allows for, where @usage is the highest
+ * that there was: by how much extremes may be off, and how much may be kept.
+ */
+long bc_extremes_slack(int cpus, long usage);
+long bc_most_stock(int cpus, long usage);
 
 void bc_sleep_ms(int ms);
 long long bc_now_ms(void);
@@ -175,6 +187,11 @@ struct worker {
  * that @cg was charged for, and dies with the test.
  */
 struct worker *worker_new(const char *cg);
+/* The same on the CPU that pin_to_cpu() calls @cpu; and without privileges. */
+struct worker *worker_new_on_cpu(const char *cg, int cpu);
+struct worker *user_new_on_cpu(const char *cg, int cpu);
+/* Moves the worker to another group. Its files stay with the old one. */
+bool worker_move(struct worker *w, const char *cg);
 /* Runs fn(arg) in the worker and returns its result, LONG_MIN if it died. */
 long call(struct worker *w, bc_work fn, long arg);
 /* The same in two steps, so that several workers run at once. */
@@ -210,9 +227,37 @@ long become_nobody(long unused);
 long drop_capability(long cap);
 /* Becomes root in a user namespace of its own, with all capabilities there. */
 long enter_userns(long unused);
-/* Runs on one CPU from now on. */
-long pin_to_cpu(long cpu);
+/* Opens @n files and closes them. */
+long open_and_close(long n);
+/* Whether this process ever used a privilege (PF_SUPERPRIV). */
+long used_privilege(long unused);
+/*
+ * Runs on one CPU from now on: the @n-th of those that this process might run on
+ * when it, or the test whose worker it is, asked for that first.
+ */
+long pin_to_cpu(long n);
 
+/* What the workers that hammer at a limit share. */
+struct arena {
+	long most;		/* files that each opens in a round, if it can */
+	long open;		/* never more than they hold ... */
+	long highest;
+	long taken;		/* ... and never less */
+	long highest_taken;
+	long opened;
+	long refused;
+};
+
+/* For workers that are made later; NULL if there is no memory. */
+struct arena *arena_new(long most);
+/*
+ * @rounds times opens until refused, arena_new()'s @most files at most, and closes
+ * them.
+ */
+long hammer(long rounds);
+
+/* A kernel with lockdep, and no doubt with other checks that take their time. */
+bool bc_debug_kernel(void);
 /*
  * @n rounds of a race; an eighth of them under lockdep, where an emulated CPU
  * opens a few hundred files a second.
@@ -220,6 +265,8 @@ long pin_to_cpu(long cpu);
 int bc_rounds(int n);
 /* The CPUs that this process may run on. */
 int bc_cpus(void);
+/* The kernel's number of the CPU that pin_to_cpu() takes @n for; -1: none. */
+int bc_cpu(int n);
 /* Raises this process's own limit of descriptors beyond what tests open. */
 int bc_many_files(void);
 

@@ -433,13 +433,6 @@ TEST_F(input, resets)
 	EXPECT_EQ(7, cg_get(self->top, "max_usage"));
 }
 
-static long long read_number(int fd)
-{
-	char buf[32] = "";
-
-	return pread(fd, buf, sizeof(buf) - 1, 0) > 0 ? atoll(buf) : -errno;
-}
-
 /*
  * v2: several watch the peak, and each begins anew for itself. Catches: a reset
  * that others see, a peak that forgets its reset, one that never rises again.
@@ -454,39 +447,39 @@ TEST_F(input, peak_is_reset_for_one_open_file)
 	other = cg_open(self->group, "max_usage", O_RDWR);
 	ASSERT_GE(mine, 0);
 	ASSERT_GE(other, 0);
-	EXPECT_EQ(7, read_number(mine));
-	EXPECT_EQ(7, read_number(other));
+	EXPECT_EQ(7, bc_read_number(mine));
+	EXPECT_EQ(7, bc_read_number(other));
 	EXPECT_EQ(1, write(mine, "r", 1));
-	EXPECT_EQ(5, read_number(mine));
-	EXPECT_EQ(7, read_number(other));
+	EXPECT_EQ(5, bc_read_number(mine));
+	EXPECT_EQ(7, bc_read_number(other));
 	EXPECT_EQ(7, cg_get(self->group, "max_usage"));
 
 	ASSERT_EQ(0, call(self->worker, open_files, 1));
-	EXPECT_EQ(6, read_number(mine));
+	EXPECT_EQ(6, bc_read_number(mine));
 	ASSERT_EQ(0, call(self->worker, close_files, 3));
-	EXPECT_EQ(6, read_number(mine));
+	EXPECT_EQ(6, bc_read_number(mine));
 
 	/* The second one's reset is later, and lower; the first one's stays. */
 	EXPECT_EQ(1, write(other, "r", 1));
-	EXPECT_EQ(3, read_number(other));
-	EXPECT_EQ(6, read_number(mine));
+	EXPECT_EQ(3, bc_read_number(other));
+	EXPECT_EQ(6, bc_read_number(mine));
 	ASSERT_EQ(0, call(self->worker, open_files, 1));
-	EXPECT_EQ(4, read_number(other));
-	EXPECT_EQ(6, read_number(mine));
+	EXPECT_EQ(4, bc_read_number(other));
+	EXPECT_EQ(6, bc_read_number(mine));
 
 	/* Again, and one that was opened after all that. */
 	EXPECT_EQ(1, write(mine, "r", 1));
-	EXPECT_EQ(4, read_number(mine));
+	EXPECT_EQ(4, bc_read_number(mine));
 	later = cg_open(self->group, "max_usage", O_RDONLY);
 	ASSERT_GE(later, 0);
-	EXPECT_EQ(7, read_number(later));
+	EXPECT_EQ(7, bc_read_number(later));
 
 	/* Higher than ever: all see it. */
 	ASSERT_EQ(0, cg_write(self->group, "barrier", "max"));
 	ASSERT_EQ(0, call(self->worker, open_files, 16));
-	EXPECT_EQ(20, read_number(mine));
-	EXPECT_EQ(20, read_number(other));
-	EXPECT_EQ(20, read_number(later));
+	EXPECT_EQ(20, bc_read_number(mine));
+	EXPECT_EQ(20, bc_read_number(other));
+	EXPECT_EQ(20, bc_read_number(later));
 	close(mine);
 	close(other);
 	close(later);

@@ -27,8 +27,6 @@
 #include "../kselftest_harness.h"
 #include "bc_util.h"
 
-#define PF_SUPERPRIV 0x100	/* of /proc/PID/stat: it used a privilege */
-
 /* Makes this program, run by exec, wait until it is killed. */
 #define HOLD "--hold-until-killed"
 
@@ -85,6 +83,8 @@ TEST_F(numfiles, new_group_is_unlimited_and_empty)
 	struct worker *w = user_in(self->group);
 
 	ASSERT_NE(NULL, w);
+	/* The maximum is exact if one CPU charges. */
+	ASSERT_EQ(0, call(w, pin_to_cpu, 0));
 	EXPECT_EQ(BC_UNLIMITED, cg_get(self->group, "limit"));
 	EXPECT_EQ(BC_UNLIMITED, cg_get(self->group, "barrier"));
 	EXPECT_EQ(0, cg_get(self->group, "usage"));
@@ -926,27 +926,6 @@ TEST_F(numfiles, above_the_barrier)
 	EXPECT_EQ(-EMFILE, call(user, open_one, 0));
 }
 
-static long used_privilege(long unused)
-{
-	unsigned long flags;
-	char buf[1024], *after;
-	ssize_t n;
-	int fd;
-
-	fd = open("/proc/self/stat", O_RDONLY);
-	if (fd < 0)
-		return -errno;
-	n = read(fd, buf, sizeof(buf) - 1);
-	close(fd);
-	if (n <= 0)
-		return -EIO;
-	buf[n] = '\0';
-	after = strrchr(buf, ')');
-	if (!after || sscanf(after, ") %*c %*d %*d %*d %*d %*d %lu", &flags) != 1)
-		return -EBADMSG;
-	return !!(flags & PF_SUPERPRIV);
-}
-
 /*
  * Asking for a privilege is audited: only who needs it may be asked. Not who has
  * room, and not who is refused by the limit, where no privilege helps.
@@ -1115,57 +1094,6 @@ TEST_F(numfiles, extremes_and_totals)
 	}
 }
 
-/* Shared by the hammering workers: how many files they hold together. */
-static struct arena {
-	long open;
-	long highest;
-	long refused;
-	long opened;
-} *arena;
-
-static struct arena *new_arena(void)
-{
-	void *p = mmap(NULL, sizeof(*arena), PROT_READ | PROT_WRITE,
-		       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-
-	return p == MAP_FAILED ? NULL : p;
-}
-
-/*
- * Opens until refused and closes all, again and again. The count is raised
- * after an open and lowered before a close: it never exceeds what is held, so
- * that whenever it exceeds the limit, too many were let in.
- */
-static long hammer(long rounds)
-{
-	int fds[64], n = 0, fd = 0;
-	long now, highest;
-
-	while (rounds-- > 0) {
-		for (n = 0; n < 64; n++) {
-			fd = open("/", O_RDONLY | O_DIRECTORY);
-			if (fd < 0)
-				break;
-			fds[n] = fd;
-			now = __atomic_add_fetch(&arena->open, 1, __ATOMIC_SEQ_CST);
-			highest = __atomic_load_n(&arena->highest, __ATOMIC_SEQ_CST);
-			while (now > highest &&
-			       !__atomic_compare_exchange_n(&arena->highest,
-					&highest, now, false,
-					__ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
-				;
-		}
-		if (fd < 0 && errno != EMFILE)
-			return -errno;
-		__atomic_add_fetch(&arena->opened, n, __ATOMIC_SEQ_CST);
-		__atomic_add_fetch(&arena->refused, fd < 0, __ATOMIC_SEQ_CST);
-		__atomic_sub_fetch(&arena->open, n, __ATOMIC_SEQ_CST);
-		while (n > 0)
-			close(fds[--n]);
-	}
-	return 0;
-}
-
 /*
  * Two CPUs at the limit at once. Catches: check and charge that are not one
  * step, a lost or doubled return, room that is lost after a collision.
@@ -1174,9 +1102,10 @@ TEST_F(numfiles, hammering_never_exceeds_the_limit)
 {
 	const int limit = 7;
 	struct worker *w[4];
+	struct arena *arena;
 	int i;
 
-	arena = new_arena();
+	arena = arena_new(64);
 	ASSERT_NE(NULL, arena);
 	ASSERT_EQ(0, cg_set(self->group, "limit", limit));
 	for (i = 0; i < 4; i++) {
@@ -1215,8 +1144,7 @@ TEST_F(numfiles, changes_under_load)
 	struct worker *w[3];
 	int i, sample, limit, accepted = 0, err;
 
-	arena = new_arena();
-	ASSERT_NE(NULL, arena);
+	ASSERT_NE(NULL, arena_new(64));
 	for (i = 0; i < 3; i++) {
 		w[i] = root_in(self->group);
 		ASSERT_NE(NULL, w[i]);
