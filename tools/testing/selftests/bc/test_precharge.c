@@ -277,6 +277,50 @@ TEST_F(precharge, stock_of_others_is_no_refusal)
 }
 
 /*
+ * As stock_elsewhere_is_no_refusal(), where nothing asks for stock before the very
+ * charge that lacks some: the group that charges is close to a limit of its own, and
+ * its CPU looks no further. And some CPUs have a stock with nothing in it. Catches: a
+ * charge that asks the first CPU only, or gives up when that has nothing.
+ */
+TEST_F(precharge, stock_on_several_cpus)
+{
+	/* 7/8 of its limit and more; and more than is left below top's. */
+	enum { HELD = 201, LIMIT = 228, TOP_LIMIT = 239 };
+	struct worker *w[MAX_CPUS], *holder;
+	int i, round, used;
+
+	NEED_CPUS(3);
+	holder = worker_new_on_cpu(self->b, 0);
+	ASSERT_NE(NULL, holder);
+	w[0] = worker_new_on_cpu(self->b, 0);
+	ASSERT_NE(NULL, w[0]);
+	for (i = 1; i < self->cpus; i++) {
+		w[i] = worker_new_on_cpu(self->a, i);
+		ASSERT_NE(NULL, w[i]);
+	}
+	ASSERT_EQ(0, cg_set(self->b, "limit", LIMIT));
+	ASSERT_EQ(0, cg_set(self->top, "limit", TOP_LIMIT));
+	ASSERT_EQ(0, call(holder, open_files, HELD));
+	for (round = 0; round < 25; round++) {
+		for (used = 0, i = 1; i < self->cpus; i++) {
+			const int n = (round / (i == 1 ? 1 : 5) + i) % 5;
+
+			ASSERT_EQ(0, call(w[i], open_and_close, 6));
+			ASSERT_EQ(0, call(w[i], open_files, n));
+			used += n;
+		}
+		EXPECT_EQ(used, cg_get(self->a, "usage"));
+		EXPECT_EQ(used < TOP_LIMIT - LIMIT ? LIMIT - HELD :
+			  TOP_LIMIT - HELD - used,
+			  call(w[0], open_until_refused, LIMIT))
+			TH_LOG("round %d, %d used", round, used);
+		for (i = 0; i < self->cpus; i++)
+			ASSERT_EQ(0, call(w[i], close_all, 0));
+	}
+	EXPECT_EQ(HELD, cg_get(self->top, "usage"));
+}
+
+/*
  * Several CPUs at the bound at once, and what one more has in stock: together they
  * get all that there is. Catches: a refusal while somebody else is still collecting
  * the stock; units that are handed out twice.
@@ -924,8 +968,9 @@ TEST_F(precharge, stock_below_a_strict_group)
  */
 TEST_F(precharge, stock_of_another_tree)
 {
-	struct worker *w, *root, *other;
+	struct worker *w, *root, *other, *more[MAX_CPUS];
 	long long machine;
+	int i;
 
 	NEED_CPUS(2);
 	machine = cg_get("/proc/sys/fs", "file-max");
@@ -939,7 +984,14 @@ TEST_F(precharge, stock_of_another_tree)
 	other = user_new_on_cpu(self->apart, 1);
 	ASSERT_TRUE(w && root && other);
 
+	for (i = 2; i < self->cpus; i++) {
+		more[i] = user_new_on_cpu(i % 2 ? self->a : self->apart, i);
+		ASSERT_NE(NULL, more[i]);
+	}
+
 	/* All that there is can be lent ... */
+	for (i = 2; i < self->cpus; i++)
+		ASSERT_EQ(0, call(more[i], open_and_close, 6));
 	ASSERT_EQ(0, call(other, open_and_close, 6));
 	ASSERT_LT(0, cg_stock(self->apart));
 	EXPECT_EQ(0, cg_set(self->a, "reservation", machine));
@@ -951,6 +1003,8 @@ TEST_F(precharge, stock_of_another_tree)
 
 	/* ... or almost all, and the rest be opened. */
 	ASSERT_EQ(0, cg_set(self->a, "reservation", 0));
+	for (i = 2; i < self->cpus; i++)
+		ASSERT_EQ(0, call(more[i], open_and_close, 6));
 	ASSERT_EQ(0, call(other, open_and_close, 6));
 	ASSERT_LT(0, cg_stock(self->apart));
 	EXPECT_EQ(0, cg_set(self->a, "reservation", machine - 10));
