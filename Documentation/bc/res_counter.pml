@@ -212,17 +212,18 @@ inline res_path_check(g, n, severity, refuser)
 }
 
 /*
- * Whether a charge of l would have more room at p without the stock of CPU c. What
- * a reservation covers takes nothing out of p, but it takes up the reservation: that
- * counts if it is the charge that would use it.
+ * res_stock_matters(): whether a charge of l would have more room at p without the
+ * stock of CPU c. What a reservation covers takes nothing out of p. But it takes up
+ * the reservation, which counts if the charge is one that would use that.
  */
 #ifdef BREAK_COVERED
-#define matters(c, l, p) (opened[c] && (owner[c] == p || \
-			  (below(owner[c], p) && usage[owner[c]] > reserved[owner[c]])))
+#define own_matters	false
 #else
-#define matters(c, l, p) (opened[c] && (owner[c] == p || owner[c] == l || \
-			  (below(owner[c], p) && usage[owner[c]] > reserved[owner[c]])))
+#define own_matters	true
 #endif
+#define matters(c, l, p) (opened[c] && \
+			  (owner[c] == p || (owner[c] == l && own_matters) || \
+			   (below(owner[c], p) && usage[owner[c]] > reserved[owner[c]])))
 #if NCPU > 2
 #define any_matters(l, p) (matters(0, l, p) || matters(1, l, p) || matters(2, l, p))
 #else
