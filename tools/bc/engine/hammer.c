@@ -571,7 +571,17 @@ static u64 model_room(struct model *m, int res, int i, enum bc_severity severity
 static void check_exact(int res)
 {
 	struct model m;
-	int i;
+	int cpu, i;
+
+	/* Nothing is in flight, but for stocks that are just being recalled. */
+	for_each_possible_cpu(cpu) {
+		struct res_stock *stock = per_cpu_ptr(root[res].stock, cpu);
+		long units = local_read(&stock->units);
+
+		if (units > (long)READ_ONCE(stock->cap) ||
+		    (units < 0 && units != RES_STOCK_CLOSED))
+			fail("quiet, and a stock has what it should not have");
+	}
 
 	model_make(&m, res);
 	for (i = 0; i < GROUPS; i++) {
@@ -640,7 +650,8 @@ static bool model_lends(struct model *m, int res, int i, u64 reserved)
 static void expect_change(struct model *m, int res, int i)
 {
 	struct res_counter *c = &groups[i]->counter[res];
-	u64 limit = c->limit, reserved = c->reserved + 1 + below(20) * scale;
+	u64 limit = c->limit, old = c->reserved, reserved = old;
+	u64 not = 2 * FULL * scale;
 	int err;
 
 	if (m->usage[i] >= c->reserved) {
@@ -651,7 +662,18 @@ static void expect_change(struct model *m, int res, int i)
 		if (res_counter_set_limit(c, limit, !wild))
 			fail("quiet, and not the limit that there was");
 	}
-	if (reserved > limit)
+
+	/* All that can be lent, or one unit more; there is no reservation above a limit. */
+	while (not - reserved > 1) {
+		u64 n = (reserved + not) / 2;
+
+		if (model_lends(m, res, i, n))
+			reserved = n;
+		else
+			not = n;
+	}
+	reserved += below(2);
+	if (reserved > limit || reserved == old)
 		return;
 	err = res_counter_set_reserved(c, reserved, false, NULL, 0);
 	if (err && err != -ENOSPC)
@@ -662,6 +684,14 @@ static void expect_change(struct model *m, int res, int i)
 		fail(err ? "quiet, and what there is is not lent" :
 			   "quiet, and lent what is not there");
 	}
+	/* All can be given back but what is in use. */
+	if (err || reserved <= m->usage[i])
+		return;
+	if (old < m->usage[i] &&
+	    res_counter_set_reserved(c, m->usage[i] - 1, false, NULL, 0) != -EBUSY)
+		fail("quiet, and what is in use is repaid");
+	if (res_counter_set_reserved(c, max(old, m->usage[i]), false, NULL, 0))
+		fail("quiet, and what is unused is not repaid");
 }
 
 /* Everybody else pauses, with units in stock. */

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "shim.h"
 #include "threads.h"
 
 /* What the others may know of a CPU. */
 struct cpu {
-	pthread_t		thread;
+	pid_t			thread;
 	bool			online;
 	bool			active;
 	bool			device;		/* wants attention */
@@ -180,6 +182,12 @@ static void handler(int sig)
 	errno = err;
 }
 
+/* Not by pthread_kill(), which blocks all signals, a step's SIGTRAP as well. */
+static void send_signal(struct cpu *cpu)
+{
+	syscall(SYS_tgkill, getpid(), cpu->thread, SIGUSR1);
+}
+
 /* The caller keeps the CPU online. */
 static void send_call(int i, struct shim_call *call)
 {
@@ -188,7 +196,7 @@ static void send_call(int i, struct shim_call *call)
 	call->next = READ_ONCE(cpu->calls);
 	while (!try_cmpxchg(&cpu->calls, &call->next, call))
 		;
-	pthread_kill(cpu->thread, SIGUSR1);
+	send_signal(cpu);
 }
 
 void shim_interrupt(unsigned int i)
@@ -196,7 +204,7 @@ void shim_interrupt(unsigned int i)
 	preempt_disable();
 	if (cpu_online(i)) {
 		WRITE_ONCE(cpus[i].device, true);
-		pthread_kill(cpus[i].thread, SIGUSR1);
+		send_signal(&cpus[i]);
 	}
 	preempt_enable();
 }
@@ -204,7 +212,7 @@ void shim_interrupt(unsigned int i)
 void shim_interrupt_self(void)
 {
 	WRITE_ONCE(cpus[shim_self.cpu].device, true);
-	pthread_kill(pthread_self(), SIGUSR1);
+	send_signal(&cpus[shim_self.cpu]);
 }
 
 /* CPUs */
@@ -213,7 +221,7 @@ void shim_online(void)
 {
 	struct cpu *cpu = &cpus[shim_self.cpu];
 
-	cpu->thread = pthread_self();
+	cpu->thread = syscall(SYS_gettid);
 	WRITE_ONCE(shim_self.irqs_off, false);
 	__atomic_fetch_add(&shim_cpus, 1, __ATOMIC_RELAXED);
 	/* Pairs with the load in cpu_online(): there is a thread to be sent to. */
@@ -241,6 +249,8 @@ void shim_offline(void)
 	WRITE_ONCE(cpu->active, false);
 	if (shim_teardown)
 		shim_teardown();
+	/* There is more to be torn down; interrupts still come. */
+	shim_pause();
 	WRITE_ONCE(stopping, 1);
 	/* Interrupts are on: somebody in a section may be waiting for us. */
 	wait_for_sections();
@@ -270,6 +280,7 @@ void shim_init(void)
 	struct sigaction sa = { .sa_handler = handler, .sa_flags = SA_RESTART };
 
 	sigfillset(&sa.sa_mask);
+	sigdelset(&sa.sa_mask, SIGTRAP);	/* for whoever steps through this */
 	sigaction(SIGUSR1, &sa, NULL);
 	shim_thread(0);
 }

@@ -104,15 +104,38 @@ static void uncharge(struct object *o)
 		res_counter_uncharge(owner, o->n);
 }
 
-static struct res_stock *stock(void)
+static struct res_stock *stock(int cpu)
 {
-	return per_cpu_ptr(root.stock, 0);
+	return per_cpu_ptr(root.stock, cpu);
 }
 
 /* As on another CPU's behalf: what is in stock is taken back. */
 static void recalled(void)
 {
-	stock()->work.func(&stock()->work);
+	stock(0)->work.func(&stock(0)->work);
+}
+
+/* CPU 1 runs what it is given. */
+
+static void (*request)(void);
+static sem_t wanted;
+static bool ended;
+
+static void ask(void (*run)(void))
+{
+	smp_store_release(&request, run);
+	sem_post(&wanted);
+}
+
+static bool busy(void)
+{
+	return smp_load_acquire(&request);
+}
+
+static void cpu_pair(void)
+{
+	charge(&objects[13], &a, 1);
+	uncharge(&objects[13]);
 }
 
 /*
@@ -141,14 +164,33 @@ static void set_other(void)
 	charge(&objects[15], &b, 1);
 }
 
+/* In the reservation of a, which top does not see. */
+static void set_covered(void)
+{
+	if (res_counter_set_reserved(&a, 12, false, NULL, 0))
+		fail("no room to lend");
+	ask(cpu_pair);
+	while (busy())
+		sched_yield();
+	if (stock(1)->counter != &a || top.usage != 14)
+		fail("the other CPU's stock is not what it should be");
+}
+
 static void do_charge(void) { charge(&objects[10], &a, 1); }
 static void do_charge_more(void) { charge(&objects[10], &a, 3); }
 static void do_uncharge(void) { uncharge(&objects[0]); }
+
+static void do_barrier(void)
+{
+	if (res_counter_set_barrier(&top, 10))
+		fail("a barrier was refused");
+}
 
 static const struct {
 	const char *name;
 	void (*set)(void);
 	void (*run)(void);
+	int stride;
 } operations[] = {
 	{ "a charge from stock", NULL, do_charge },
 	{ "a charge of more than is in stock", NULL, do_charge_more },
@@ -159,6 +201,7 @@ static const struct {
 	{ "an uncharge, the stock being full", set_full, do_uncharge },
 	{ "an uncharge, the stock being closed", set_closed, do_uncharge },
 	{ "an uncharge, the stock being another group's", set_other, do_uncharge },
+	{ "a barrier is set", set_covered, do_barrier, 23 },
 };
 
 /* What happens in an interrupt. */
@@ -239,6 +282,7 @@ static const struct {
 	const char *name;
 	void (*run)(void);
 	bool cpu;
+	void (*then)(void);	/* in an interrupt here */
 } events[] = {
 	{ "an interrupt charges", irq_charge },
 	{ "an interrupt charges more", irq_charge_more },
@@ -256,13 +300,9 @@ static const struct {
 	{ "another CPU removes the group", cpu_remove, true },
 	{ "another CPU removes the group and uncharges", cpu_remove_uncharge, true },
 	{ "another CPU borrows", cpu_reserve, true },
+	{ "another CPU charges, uncharges, and an interrupt charges", cpu_pair, true,
+	  irq_charge_more },
 };
-
-/* CPU 1 runs what it is given. */
-
-static void (*request)(void);
-static sem_t wanted;
-static bool ended;
 
 static void *cpu1(void *arg)
 {
@@ -282,11 +322,6 @@ static void *cpu1(void *arg)
 	return NULL;
 }
 
-static bool busy(void)
-{
-	return smp_load_acquire(&request);
-}
-
 /* Stepping */
 
 static long traps;
@@ -304,8 +339,7 @@ static void trap(int sig, siginfo_t *info, void *context)
 		shim_interrupt_self();
 		return;
 	}
-	smp_store_release(&request, events[event].run);
-	sem_post(&wanted);
+	ask(events[event].run);
 	if (irqs_disabled()) {
 		slow_steps++;
 		return;
@@ -315,11 +349,16 @@ static void trap(int sig, siginfo_t *info, void *context)
 		shim_take_interrupts();
 		sched_yield();
 	}
+	if (events[event].then)
+		shim_interrupt_self();
 }
 
 static void device(void)
 {
-	events[event].run();
+	if (events[event].cpu)
+		events[event].then();
+	else
+		events[event].run();
 }
 
 static void teardown(void)
@@ -350,6 +389,19 @@ static void check(struct res_counter *c)
 		fail("something is in stock still");
 }
 
+/* Between operations nothing is in flight. */
+static void check_stock(int cpu)
+{
+	long units = local_read(&stock(cpu)->units);
+	struct res_counter *c = stock(cpu)->counter;
+
+	if (c ? units < 0 || units > (long)stock(cpu)->cap :
+		units != RES_STOCK_CLOSED)
+		fail("a stock has what it should not have");
+	if (c && c->usage > c->reserved && top.usage > top.barrier)
+		fail("a stock above a barrier");
+}
+
 /* Returns whether there was anything left to do when the event came. */
 static bool once(int op)
 {
@@ -373,8 +425,8 @@ static bool once(int op)
 	charge(&objects[11], &a, 1);
 	uncharge(&objects[10]);
 	uncharge(&objects[11]);
-	if (stock()->counter != &a || local_read(&stock()->units) != 2 ||
-	    stock()->high != 2 || stock()->cap != 4)
+	if (stock(0)->counter != &a || local_read(&stock(0)->units) != 2 ||
+	    stock(0)->high != 2 || stock(0)->cap != 4)
 		fail("the stock is not what it should be at first");
 	if (operations[op].set)
 		operations[op].set();
@@ -386,6 +438,8 @@ static bool once(int op)
 	came = traps >= at;
 	while (busy())
 		sched_yield();
+	check_stock(0);
+	check_stock(1);
 
 	/* Changing a bound takes back all that is in stock. */
 	if (res_counter_set_barrier(&top, LIMIT))
@@ -401,9 +455,10 @@ static bool once(int op)
 	res_counter_remove(&top);
 	if (atomic64_read(&root.usage))
 		fail("the root has something left");
-	if (stock()->counter || local_read(&stock()->units) != RES_STOCK_CLOSED ||
-	    local_read(&stock()->returned))
-		fail("the stock has something left");
+	for (i = 0; i < 2; i++)
+		if (stock(i)->counter || local_read(&stock(i)->returned) ||
+		    local_read(&stock(i)->units) != RES_STOCK_CLOSED)
+			fail("a stock has something left");
 	if (freed != made)
 		fail("owners were freed twice, or never");
 	shim_reclaim();
@@ -426,12 +481,14 @@ int main(void)
 	while (!cpu_online(1))
 		sched_yield();
 	for (op = 0; op < ARRAY_SIZE(operations); op++) {
+		int stride = operations[op].stride ?: STRIDE;
+
 		doing = operations[op].name;
 		for (event = 0; event < ARRAY_SIZE(events); event++) {
 			meanwhile = events[event].name;
 			for (at = 1; once(op); at++)
 				if (at >= ALL)
-					at += at == ALL ? 5 * event : STRIDE;
+					at += at == ALL ? 5 * event : stride;
 		}
 	}
 	smp_store_release(&ended, true);

@@ -160,7 +160,7 @@ TEST_F(precharge, stock_elsewhere_is_no_refusal)
 	static const int limits[] = { 1, 2, 3, 4, 5, 8, 13, 50, 400 };
 	struct worker *w[MAX_CPUS], *one;
 	long long refused = 0;
-	int i, cpu, limit, used;
+	int i, cpu, limit, used, stocked;
 	size_t l;
 
 	NEED_CPUS(2);
@@ -170,6 +170,7 @@ TEST_F(precharge, stock_elsewhere_is_no_refusal)
 	}
 	for (l = 0; l < ARRAY_SIZE(limits); l++) {
 		limit = limits[l];
+		stocked = 0;
 		ASSERT_EQ(0, cg_set(self->a, "limit", limit));
 		for (cpu = 0; cpu < 2 * self->cpus; cpu++) {
 			one = w[cpu % self->cpus];
@@ -185,8 +186,7 @@ TEST_F(precharge, stock_elsewhere_is_no_refusal)
 				ASSERT_EQ(0, call(w[i], open_files, (cpu + i) % 5));
 				used += (cpu + i) % 5;
 			}
-			if (limit >= 8 && !used)
-				ASSERT_LT(0, cg_stock(self->a));
+			stocked += cg_stock(self->a) > 0;
 			EXPECT_EQ(used, cg_get(self->a, "usage"));
 			EXPECT_EQ(refused, cg_refusals(self->a));
 			EXPECT_EQ(limit - used,
@@ -198,6 +198,13 @@ TEST_F(precharge, stock_elsewhere_is_no_refusal)
 			for (i = 0; i < self->cpus; i++)
 				ASSERT_EQ(0, call(w[i], close_all, 0));
 		}
+		/*
+		 * Not each time: one CPU's stock may be on its way back, because
+		 * there was too much of it, when the last of the others asks
+		 * whether there is room for one.
+		 */
+		if (limit >= 8)
+			EXPECT_LT(0, stocked);
 	}
 	EXPECT_EQ(0, cg_get(self->a, "usage"));
 }
@@ -1680,9 +1687,11 @@ static long come_and_go(long n)
 TEST_F(precharge, ten_thousand_removed_groups)
 {
 	enum { HUSK = 128 };		/* bytes, while a group has files */
+	/* Debugging options have use for memory that was freed. */
+	const bool measure = !bc_debug_kernel();
 	const int groups = bc_rounds(10000);
 	int before = bc_num_cgroups("numfiles");
-	long start, files, husks, left;
+	long start, files, husks;
 	struct worker *w;
 
 	nursery = self->a;
@@ -1708,7 +1717,7 @@ TEST_F(precharge, ten_thousand_removed_groups)
 	EXPECT_EQ(groups, cg_get(self->top, "usage"));
 	EXPECT_EQ(0, cg_stock(self->top));
 	EXPECT_TRUE(bc_soon(bc_num_cgroups("numfiles") <= before));
-	if (!bc_debug_kernel())
+	if (measure)
 		EXPECT_TRUE(bc_soon(kernel_memory() - start - files <
 				    HUSK * groups));
 	husks = kernel_memory() - start - files;
@@ -1723,15 +1732,12 @@ TEST_F(precharge, ten_thousand_removed_groups)
 	EXPECT_LE(2LL * groups, cg_key(self->a, "stat", "charged"));
 	EXPECT_EQ(cg_key(self->a, "stat", "charged"),
 		  cg_key(self->a, "stat", "uncharged"));
-	/*
-	 * Less than the smallest husk there could be. (Debugging options have
-	 * use for memory that was freed.)
-	 */
-	if (!bc_debug_kernel())
-		EXPECT_TRUE(bc_soon(kernel_memory() - start < 32 * groups));
-	left = kernel_memory() - start;
+	if (!measure)
+		return;
+	/* Less than the smallest husk there could be. */
+	EXPECT_TRUE(bc_soon(kernel_memory() - start < 32 * groups));
 	TH_LOG("%d files: %ld bytes; %ld more while their groups are gone; %ld left",
-	       groups, files, husks, left);
+	       groups, files, husks, kernel_memory() - start);
 }
 
 TEST_HARNESS_MAIN
