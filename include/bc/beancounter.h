@@ -82,6 +82,12 @@ struct beancounter {
  * @exhausted: and one by the machine; not needed without @capacity
  * @bytes: amounts are bytes: they may be written with the suffixes K, M and G,
  *	and the names of v1's files say so
+ * @size: of what the controller keeps for a group, which begins with a &struct
+ *	beancounter; 0 if there is no more
+ * @stock_min: units that each CPU may keep at hand, however little usage is; 0 for
+ *	a few. Extremes are uncertain by as much for each CPU but the first.
+ * @kinds: what kinds of units there are, by the words that the file "stat" has for
+ *	them, if any are told apart: see bc_note()
  * @init: a new group; may fail with an errno. Task context.
  * @fini: the group that @init has seen is freed
  * @change: a limit or barrier is about to be set to @val. May make room, and
@@ -107,6 +113,9 @@ struct bc_resource {
 	int			refused;
 	int			exhausted;
 	bool			bytes;
+	size_t			size;
+	unsigned long		stock_min;
+	const char		*kinds[RES_KINDS];
 
 	int (*init)(struct beancounter *bc);
 	void (*fini)(struct beancounter *bc);
@@ -149,6 +158,11 @@ static inline struct beancounter *bc_parent(struct beancounter *bc)
 struct res_owner * __must_check
 __bc_charge(struct bc_resource *res, u64 n, enum bc_severity severity,
 	    bool may_block);
+struct res_owner * __must_check
+bc_charge_owner(struct bc_resource *res, struct res_owner *owner, u64 n,
+		enum bc_severity severity, bool may_block);
+struct res_owner *bc_get_owner(struct bc_resource *res,
+			       struct cgroup_subsys_state *css);
 u64 __must_check bc_charge_upto(struct bc_resource *res, u64 n,
 				enum bc_severity severity, bool may_block,
 				struct res_owner **owner);
@@ -213,6 +227,25 @@ static __always_inline void bc_uncharge(struct bc_resource *res,
 	preempt_enable();
 	if (unlikely(!uncharged))
 		res_counter_uncharge(owner, n);
+}
+
+/**
+ * bc_note() - say of what kind units are
+ * @res: the resource, with @kinds
+ * @owner: what bc_charge() has returned for some units, if that was not %NULL;
+ *	they must not have been uncharged yet
+ * @kind: an index of @res->kinds
+ * @n: so many became units of this kind; negative: so many are none any more
+ *
+ * Context: Any context but NMI.
+ */
+static __always_inline void bc_note(struct bc_resource *res,
+				    struct res_owner *owner, unsigned int kind,
+				    long n)
+{
+	preempt_disable();
+	res_stock_note(&res->root, owner, kind, n);
+	preempt_enable();
 }
 
 struct cgroup_subsys_state *bc_css_alloc(struct bc_resource *res,

@@ -40,6 +40,9 @@ enum bc_severity {
 	BC_FORCE,
 };
 
+/* How many kinds of units a resource can tell apart. */
+#define RES_KINDS		3
+
 struct res_counter;
 struct res_owner;
 
@@ -117,6 +120,8 @@ struct res_counter_ops {
  * @counter: the counter of @owner; %NULL: closed. Changes on its own CPU,
  *	under the tree's lock.
  * @cap: the most that may be kept
+ * @kinds: what became charged units of each kind here, less what was uncharged,
+ *	and is not noted in @counter yet
  * @root: the resource
  * @cpu: the CPU
  * @node: in @stocks of the tree's uppermost counter, while open
@@ -132,6 +137,7 @@ struct res_stock {
 	local_t			returned;
 	struct res_counter	*counter;
 	unsigned long		cap;
+	local_t			kinds[RES_KINDS];
 	struct res_root		*root;
 	int			cpu;
 
@@ -152,6 +158,8 @@ struct res_stock {
  * @ops: see &struct res_counter_ops
  * @stock: each CPU's stock
  * @closed: no stock is to be opened
+ * @stock_min: units that each CPU may keep, however little usage is
+ * @kinds: how many kinds of units there are, if that is of interest
  *
  * All trees of a resource meet here, in one atomic word.
  */
@@ -160,6 +168,8 @@ struct res_root {
 	const struct res_counter_ops	*ops;
 	struct res_stock __percpu	*stock;
 	atomic_t			closed;
+	unsigned long			stock_min;
+	unsigned int			kinds;
 };
 
 /**
@@ -190,6 +200,8 @@ struct res_root {
  * @min_usage: the lowest usage less stock since it was last reset
  * @uncharged: units ever uncharged through this counter, since reset
  * @base: usage when that was reset
+ * @kinds: units of each kind that objects hold, here and below; see
+ *	res_stock_note()
  * @seen: for res_counter_read() alone
  * @crossed: a barrier_hit() is due
  * @failcnt: charges that this counter refused, since reset
@@ -218,6 +230,7 @@ struct res_counter {
 	u64			min_usage;
 	u64			uncharged;
 	u64			base;
+	s64			kinds[RES_KINDS];
 	struct {
 		u64	usage;		/* less what is in stock, ... */
 		u64	low;		/* ... has been, since it was noted */
@@ -242,6 +255,7 @@ struct res_counter {
  * @min_usage: lowest usage since reset
  * @charged: units charged since reset, descendants included
  * @uncharged: units uncharged since reset, descendants included
+ * @kinds: units of each kind that objects hold, descendants' included
  * @failcnt: charges refused here since reset
  */
 struct res_snapshot {
@@ -258,6 +272,7 @@ struct res_snapshot {
 	u64	min_usage;
 	u64	charged;
 	u64	uncharged;
+	u64	kinds[RES_KINDS];
 	u64	failcnt;
 };
 
@@ -321,7 +336,13 @@ int __must_check res_counter_charge_all(struct res_claim *claims,
 					enum bc_severity severity,
 					bool may_block);
 void res_counter_uncharge(struct res_owner *owner, u64 n);
+void res_counter_note(struct res_owner *owner, unsigned int kind, long n);
 
+struct res_counter *res_owner_counter(struct res_owner *owner);
+bool __must_check res_owner_tryget(struct res_owner *owner);
+void res_owner_put(struct res_owner *owner);
+
+void res_stock_settle_kinds(struct res_root *root);
 void res_stock_undo(struct res_root *root, unsigned long n);
 void res_stock_settle(struct res_root *root);
 
@@ -373,6 +394,35 @@ static __always_inline bool res_stock_uncharge(struct res_root *root,
 	if (unlikely((unsigned long)local_read(&stock->units) > stock->high))
 		res_stock_settle(root);
 	return true;
+}
+
+/**
+ * res_stock_note() - say of what kind units are
+ * @root: the resource, with @kinds
+ * @owner: whom some units are charged to: they must not have been uncharged yet
+ * @kind: the kind
+ * @n: so many became units of this kind; negative: so many are none any more
+ *
+ * For information only: no bound is asked, and a reservation covers nothing. Units
+ * of a kind count in the counter that was charged and in all above, those of removed
+ * groups in what is left of that.
+ *
+ * Context: Any context but NMI; preemption off.
+ */
+static __always_inline void res_stock_note(struct res_root *root,
+					   struct res_owner *owner,
+					   unsigned int kind, long n)
+{
+	struct res_stock *stock = this_cpu_ptr(root->stock);
+
+	if (unlikely(stock->owner != owner)) {
+		res_counter_note(owner, kind, n);
+		return;
+	}
+	local_add(n, &stock->kinds[kind]);
+	/* Closed meanwhile, perhaps after all was noted that was there. */
+	if (unlikely(!READ_ONCE(stock->counter)))
+		res_stock_settle_kinds(root);
 }
 
 int __must_check res_counter_set_limit(struct res_counter *counter, u64 limit,

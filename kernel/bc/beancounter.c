@@ -197,7 +197,8 @@ static void bc_forced(const struct res_refusal *refusal)
 
 static bool bc_privileged(void)
 {
-	return capable(CAP_SYS_ADMIN);
+	/* Whatever task an interrupt has found. */
+	return in_task() && capable(CAP_SYS_ADMIN);
 }
 
 static void bc_barrier_hit(struct res_counter *counter)
@@ -263,6 +264,16 @@ static struct beancounter *bc_get_current(struct bc_resource *res)
 	return css ? css_bc(css) : NULL;
 }
 
+/* What the engine has returned, with the errnos of the resource. */
+static struct res_owner *bc_charged(struct bc_resource *res,
+				    struct res_owner *owner)
+{
+	if (!IS_ERR(owner))
+		return owner;
+	return ERR_PTR(PTR_ERR(owner) == -ENOSPC ? res->exhausted :
+						   res->refused);
+}
+
 /**
  * __bc_charge() - bc_charge() where there is too little in stock
  * @res: the resource
@@ -293,9 +304,73 @@ struct res_owner *__bc_charge(struct bc_resource *res, u64 n,
 		return NULL;
 	owner = res_counter_charge(&bc->counter, n, severity, may_block);
 	css_put(&bc->css);
-	if (IS_ERR(owner))
-		return ERR_PTR(PTR_ERR(owner) == -ENOSPC ? res->exhausted :
-							   res->refused);
+	return bc_charged(res, owner);
+}
+
+/**
+ * bc_charge_owner() - charge a group that the current task is not in, perhaps
+ * @res: the resource
+ * @owner: whom to charge: what bc_get_owner() has returned
+ * @n: units, at least 1
+ * @severity: see bc_charge()
+ * @may_block: see bc_charge()
+ *
+ * Where the group was removed, the nearest ancestor is charged that was not.
+ *
+ * Context: Any context but NMI; task context, no spinlock held, interrupts on,
+ * with @may_block.
+ * Return: As bc_charge().
+ */
+struct res_owner *bc_charge_owner(struct bc_resource *res,
+				  struct res_owner *owner, u64 n,
+				  enum bc_severity severity, bool may_block)
+{
+	struct res_counter *counter;
+	struct beancounter *bc;
+
+	rcu_read_lock();
+	do {
+		counter = res_owner_counter(owner);
+		if (!counter) {
+			rcu_read_unlock();
+			return NULL;
+		}
+		bc = counter_bc(counter);
+		/* Fails if the group goes just now, when another one is found. */
+	} while (!css_tryget(&bc->css));
+	rcu_read_unlock();
+
+	owner = res_counter_charge(counter, n, severity, may_block);
+	css_put(&bc->css);
+	return bc_charged(res, owner);
+}
+
+/**
+ * bc_get_owner() - whom to charge for what is done on behalf of a group
+ * @res: the resource
+ * @css: the group, as one of @res; %NULL: the current task's
+ *
+ * Context: Any context but NMI; task context, if @css is %NULL.
+ * Return: For bc_charge_owner(), until res_owner_put(); %NULL: nobody is to be
+ * charged.
+ */
+struct res_owner *bc_get_owner(struct bc_resource *res,
+			       struct cgroup_subsys_state *css)
+{
+	struct res_owner *owner = NULL;
+	struct beancounter *bc;
+
+	rcu_read_lock();
+	if (!css)
+		css = task_css(current, res->id);
+	for (bc = css->parent ? css_bc(css) : NULL; bc; bc = bc_parent(bc)) {
+		/* None, if the group was removed. */
+		owner = READ_ONCE(bc->counter.owner);
+		if (owner && res_owner_tryget(owner))
+			break;
+		owner = NULL;
+	}
+	rcu_read_unlock();
 	return owner;
 }
 
@@ -390,8 +465,12 @@ int bc_set_strict(struct beancounter *bc, bool strict)
  */
 static int bc_init_resource(struct bc_resource *res)
 {
-	int err = res_root_init(&res->root, &bc_counter_ops);
+	int err;
 
+	res->root.stock_min = res->stock_min;
+	while (res->root.kinds < RES_KINDS && res->kinds[res->root.kinds])
+		res->root.kinds++;
+	err = res_root_init(&res->root, &bc_counter_ops);
 	if (err)
 		return err;
 	res->id = res->ss->id;
@@ -456,7 +535,7 @@ struct cgroup_subsys_state *bc_css_alloc(struct bc_resource *res,
 	struct beancounter *bc;
 	int err;
 
-	bc = kzalloc(sizeof(*bc), GFP_KERNEL);
+	bc = kzalloc(res->size ?: sizeof(*bc), GFP_KERNEL);
 	if (!bc)
 		return ERR_PTR(-ENOMEM);
 	bc->res = res;

@@ -286,14 +286,18 @@ static ssize_t bc_peak_write(struct kernfs_open_file *of, char *buf,
 
 static int bc_stat_show(struct seq_file *sf, void *v)
 {
+	struct beancounter *bc = css_bc(seq_css(sf));
 	struct res_snapshot snap;
+	unsigned int i;
 
-	res_counter_read(&css_bc(seq_css(sf))->counter, &snap);
+	res_counter_read(&bc->counter, &snap);
 	seq_printf(sf, "min_usage %llu\n", snap.min_usage);
 	seq_printf(sf, "lent %llu\n", snap.lent);
 	seq_printf(sf, "charged %llu\n", snap.charged);
 	seq_printf(sf, "uncharged %llu\n", snap.uncharged);
 	seq_printf(sf, "precharge %llu\n", snap.stocked);
+	for (i = 0; i < bc->res->root.kinds; i++)
+		seq_printf(sf, "%s %llu\n", bc->res->kinds[i], snap.kinds[i]);
 	return 0;
 }
 

@@ -116,7 +116,10 @@
 /* How often limit_hit() may ask for another try before we stop believing it. */
 #define RES_COUNTER_RETRIES	16
 
-/* Units that each CPU may keep, however little usage is, where there is room. */
+/*
+ * Units that each CPU may keep, however little usage is, where there is room; if
+ * whoever has the root does not know better.
+ */
 #define RES_STOCK_MIN		4
 
 /**
@@ -137,7 +140,7 @@ struct res_owner {
 	struct rcu_head		rcu;
 };
 
-static void res_owner_put(struct res_owner *owner, u64 refs)
+static void __res_owner_put(struct res_owner *owner, u64 refs)
 {
 	while (owner) {
 		struct res_owner *forward;
@@ -185,9 +188,9 @@ static void res_owner_shorten(struct res_owner *owner)
 	if (new == old || (new && !atomic64_inc_not_zero(&new->refs)))
 		return;
 	if (cmpxchg(&owner->forward, old, new) == old)
-		res_owner_put(old, 1);
+		__res_owner_put(old, 1);
 	else
-		res_owner_put(new, 1);
+		__res_owner_put(new, 1);
 }
 
 static bool res_fits(u64 usage, u64 n, u64 bound)
@@ -393,6 +396,27 @@ static u64 res_stock_units(const struct res_stock *stock)
 	return max(units, 0L);
 }
 
+/* Takes what is to be noted out of @stock, our own CPU's; interrupts are off. */
+static void res_stock_take_kinds(struct res_stock *stock, long *kinds)
+{
+	unsigned int i;
+
+	for (i = 0; i < stock->root->kinds; i++) {
+		kinds[i] = local_read(&stock->kinds[i]);
+		local_sub(kinds[i], &stock->kinds[i]);
+	}
+}
+
+static void res_path_note(struct res_counter *counter, const long *kinds)
+{
+	struct res_counter *c;
+	unsigned int i;
+
+	for (c = counter; c; c = c->parent)
+		for (i = 0; i < c->root->kinds; i++)
+			c->kinds[i] += kinds[i];
+}
+
 /*
  * Closes the open @stock, our own CPU's, and returns what was in it to its counter.
  * Returns how much that was.
@@ -404,6 +428,7 @@ static u64 res_stock_take_back(struct res_stock *stock)
 	const unsigned long uncharged = local_read(&stock->returned);
 	u64 high = max_t(u64, stock->high, n);
 	const u64 there = min(n, counter->held);
+	long kinds[RES_KINDS];
 	u64 missing;
 
 	lockdep_assert_held(&counter->top->lock);
@@ -415,6 +440,10 @@ static u64 res_stock_take_back(struct res_stock *stock)
 	WRITE_ONCE(stock->counter, NULL);
 	WRITE_ONCE(stock->recall, false);
 	list_del(&stock->node);
+	if (stock->root->kinds) {
+		res_stock_take_kinds(stock, kinds);
+		res_path_note(counter, kinds);
+	}
 
 	for (c = counter; c; c = c->parent) {
 		u64 low = c->usage - min(c->usage, high);
@@ -631,7 +660,7 @@ static u64 res_stock_cap(struct res_counter *counter)
 {
 	const unsigned int cpus = num_online_cpus();
 	struct res_root *root = counter->root;
-	u64 cap = max_t(u64, RES_STOCK_MIN,
+	u64 cap = max_t(u64, root->stock_min,
 			div_u64(res_stock_part(counter->usage), cpus));
 	u64 usage, capacity;
 	struct res_counter *c;
@@ -641,7 +670,7 @@ static u64 res_stock_cap(struct res_counter *counter)
 	for (c = counter; c; c = c->parent) {
 		const u64 bound = min(c->barrier, c->limit);
 		u64 room = (bound - min(bound, c->usage)) / 2;
-		u64 part = max_t(u64, RES_STOCK_MIN * cpus,
+		u64 part = max_t(u64, (u64)root->stock_min * cpus,
 				 res_stock_part(c->usage));
 
 		if (c->stocked > min(room, part))
@@ -689,7 +718,7 @@ static void res_restock(struct res_hand *hand, struct res_counter *counter,
 		return;
 	if (keep > cap)
 		keep = cap / 2;
-	if (charge && cap > RES_STOCK_MIN && !list_empty(&counter->top->stocks))
+	if (charge && cap > stock->root->stock_min && !list_empty(&counter->top->stocks))
 		keep = max(keep, cap / 2);
 
 	n = res_path_check(counter, keep, BC_BARRIER, &refusal);
@@ -1381,7 +1410,7 @@ static void res_owner_return(struct res_owner *owner, u64 n, u64 uncharged)
 	}
 	if (!own) {
 		res_owner_shorten(owner);
-		res_owner_put(owner, n);
+		__res_owner_put(owner, n);
 	}
 	rcu_read_unlock();
 
@@ -1402,6 +1431,110 @@ static void res_owner_return(struct res_owner *owner, u64 n, u64 uncharged)
 void res_counter_uncharge(struct res_owner *owner, u64 n)
 {
 	res_owner_return(owner, n, n);
+}
+
+/* Notes @kinds of units where @owner's are now. */
+static void res_owner_note(struct res_owner *owner, const long *kinds)
+{
+	rcu_read_lock();
+	while ((owner = res_owner_live(owner))) {
+		/* RCU: a counter is freed a grace period after its removal. */
+		struct res_counter *counter = READ_ONCE(owner->counter);
+		unsigned long flags;
+		bool removed;
+
+		if (!counter)
+			continue;
+		raw_spin_lock_irqsave(&counter->top->lock, flags);
+		removed = counter->removed;
+		if (!removed)
+			res_path_note(counter, kinds);
+		raw_spin_unlock_irqrestore(&counter->top->lock, flags);
+		if (!removed)
+			break;
+	}
+	rcu_read_unlock();
+}
+
+/**
+ * res_counter_note() - say of what kind units are, by way of the lock
+ * @owner: see res_stock_note()
+ * @kind: see res_stock_note()
+ * @n: see res_stock_note()
+ *
+ * Context: Any context but NMI.
+ */
+void res_counter_note(struct res_owner *owner, unsigned int kind, long n)
+{
+	long kinds[RES_KINDS] = { };
+
+	kinds[kind] = n;
+	res_owner_note(owner, kinds);
+}
+
+/**
+ * res_stock_settle_kinds() - note what was said to a closed stock
+ * @root: the resource
+ *
+ * For res_stock_note(). What an interrupt has said since is noted, too; or was, with
+ * ours, if it has opened the stock: then it is noted when that is closed.
+ *
+ * Context: Any context but NMI; preemption off since it was said.
+ */
+void res_stock_settle_kinds(struct res_root *root)
+{
+	struct res_stock *stock;
+	long kinds[RES_KINDS];
+	unsigned long flags;
+
+	local_irq_save(flags);
+	stock = this_cpu_ptr(root->stock);
+	if (!stock->counter) {
+		res_stock_take_kinds(stock, kinds);
+		res_owner_note(stock->owner, kinds);
+	}
+	local_irq_restore(flags);
+}
+
+/**
+ * res_owner_counter() - who is charged for what an owner does now
+ * @owner: an owner that does not go away
+ *
+ * Context: Any context but NMI; in an RCU read section, in which the counter stays
+ * allocated.
+ * Return: Its counter, or that of the nearest ancestor that was not removed; %NULL
+ * if that is the root.
+ */
+struct res_counter *res_owner_counter(struct res_owner *owner)
+{
+	struct res_counter *counter = NULL;
+
+	while (!counter && (owner = res_owner_live(owner)))
+		counter = READ_ONCE(owner->counter);
+	return counter;
+}
+
+/**
+ * res_owner_tryget() - keep an owner
+ * @owner: res_counter.owner of some counter, not %NULL
+ *
+ * Context: Any context but NMI; in an RCU read section.
+ * Return: Whether it is kept until res_owner_put(); if not, it is gone.
+ */
+bool res_owner_tryget(struct res_owner *owner)
+{
+	return atomic64_inc_not_zero(&owner->refs);
+}
+
+/**
+ * res_owner_put() - keep an owner no longer
+ * @owner: an owner that res_owner_tryget() has kept
+ *
+ * Context: Any context but NMI.
+ */
+void res_owner_put(struct res_owner *owner)
+{
+	__res_owner_put(owner, 1);
 }
 
 /**
@@ -1468,7 +1601,7 @@ void res_stock_undo(struct res_root *root, unsigned long n)
 
 /**
  * res_root_init() - a machine's account, holding nothing
- * @root: zeroed memory
+ * @root: zeroed memory, but for @stock_min and @kinds
  * @ops: see &struct res_counter_ops
  *
  * Context: Task context; may sleep.
@@ -1479,6 +1612,8 @@ int res_root_init(struct res_root *root, const struct res_counter_ops *ops)
 	int cpu;
 
 	root->ops = ops;
+	if (!root->stock_min)
+		root->stock_min = RES_STOCK_MIN;
 	root->stock = alloc_percpu(struct res_stock);
 	if (!root->stock)
 		return -ENOMEM;
@@ -1617,7 +1752,7 @@ u64 res_counter_remove(struct res_counter *counter)
 	smp_store_release(&owner->counter, NULL);
 	res_tree_unlock_quiet(counter, &hand);
 
-	res_owner_put(owner, 1);
+	__res_owner_put(owner, 1);
 	return left;
 }
 
@@ -1878,6 +2013,24 @@ static u64 res_counter_held(struct res_counter *counter)
 	return held;
 }
 
+/* Units of @kind that objects hold in @counter and below. */
+static u64 res_counter_kind(struct res_counter *counter, unsigned int kind)
+{
+	s64 n = counter->kinds[kind];
+	struct res_stock *stock;
+
+	list_for_each_entry(stock, &counter->top->stocks, node) {
+		struct res_counter *c = stock->counter;
+
+		while (c && c != counter)
+			c = c->parent;
+		if (c)
+			n += local_read(&stock->kinds[kind]);
+	}
+	/* One CPU may say what it was charged later than another what it returned. */
+	return max(n, 0);
+}
+
 /**
  * res_counter_read() - all fields, as they were together at one instant
  * @counter: the counter
@@ -1896,6 +2049,7 @@ static u64 res_counter_held(struct res_counter *counter)
 void res_counter_read(struct res_counter *counter, struct res_snapshot *snap)
 {
 	unsigned long flags;
+	unsigned int i;
 	u64 uncharged;
 
 	raw_spin_lock_irqsave(&counter->top->lock, flags);
@@ -1919,6 +2073,8 @@ void res_counter_read(struct res_counter *counter, struct res_snapshot *snap)
 		.uncharged	= uncharged,
 		.failcnt	= atomic64_read(&counter->failcnt),
 	};
+	for (i = 0; i < counter->root->kinds; i++)
+		snap->kinds[i] = res_counter_kind(counter, i);
 	raw_spin_unlock_irqrestore(&counter->top->lock, flags);
 }
 

@@ -1,0 +1,628 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * kmem: how much kernel memory a group may have
+ *
+ * Counts bytes of what the kernel allocates on a task's request: slab objects,
+ * pages, vmalloc and percpu memory, wherever __GFP_ACCOUNT or SLAB_ACCOUNT asks for
+ * it, which are the marks of the beancounter patches of 2006 under the names that
+ * mainline gave them later. User memory is not counted; memcg does that.
+ *
+ * Owners
+ *
+ * A slab object's owner is in the vector that its slab has for such things (struct
+ * slabobj_ext), a page's in page_ext, percpu memory's in its chunk. Whoever allocates
+ * sets it before anybody else can know the memory, and who frees it takes it away
+ * when nobody uses it any more; so no lock is needed, and it is returned once. Each
+ * subpage of an allocation has its owner in its own page_ext: what is allocated as one
+ * can be freed in parts, and nobody has to tell us when it is split. The low bit says
+ * that a page counts as vmalloc.
+ *
+ * Where the vector cannot be had, the object belongs to nobody and is not charged,
+ * as in memcg.
+ *
+ * Order
+ *
+ * Pages are charged before they are allocated: a group that may have no more makes
+ * the machine look for none. Objects are charged after that, since their slab has
+ * most often been there already. What is charged is noted (slab, page, vmalloc)
+ * while it is charged: after that begins and before it ends.
+ *
+ * Refusals
+ *
+ * Who must not fail does not: see kmem_severity(). Everybody else gets NULL or -ENOMEM
+ * and nothing more: no message, no OOM killer. A page fault could only be repeated,
+ * which is no use: bc_fault_leave() makes it a SIGBUS. Before all that, unused dentries
+ * and inodes are given up, where the caller can wait for it: kmem_limit_hit().
+ */
+
+#include <linux/capability.h>
+#include <linux/cgroup.h>
+#include <linux/gfp.h>
+#include <linux/jiffies.h>
+#include <linux/memcontrol.h>
+#include <linux/mm.h>
+#include <linux/oom.h>
+#include <linux/page_ext.h>
+#include <linux/percpu.h>
+#include <linux/rcupdate.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/sizes.h>
+#include <linux/vmalloc.h>
+
+#include <bc/beancounter.h>
+#include <bc/kmem.h>
+
+#include "../../mm/internal.h"		/* shrink_slab() */
+#include "../../mm/slab.h"
+
+/* What the file "stat" tells apart. */
+enum kmem_kind {
+	KMEM_SLAB,
+	KMEM_PAGE,
+	KMEM_VMALLOC,
+};
+
+/* Bits beside a page's owner. */
+#define KMEM_IS_VMALLOC		BIT(0)
+#define KMEM_BITS		BIT(0)
+
+/* After a pass over unused objects that has made no room, none for so long. */
+#define KMEM_SHRINK_PAUSE	(HZ / 10)
+
+struct kmem_group {
+	struct beancounter	bc;
+	unsigned long		no_shrink_until;
+};
+
+DEFINE_STATIC_KEY_FALSE(bc_kmem_key);
+DEFINE_PER_CPU(struct res_owner *, bc_int_active);
+
+static bool kmem_limit_hit(struct beancounter *bc,
+			   const struct res_refusal *refusal, bool may_block);
+
+static u64 kmem_capacity(enum bc_severity severity)
+{
+	return (u64)totalram_pages() << PAGE_SHIFT;
+}
+
+static struct bc_resource kmem_resource = {
+	.ss		= &kmem_cgrp_subsys,
+	.key		= &bc_kmem_key,
+	.refused	= -ENOMEM,
+	.exhausted	= -ENOMEM,
+	.bytes		= true,
+	.size		= sizeof(struct kmem_group),
+	/* What memcg takes at a time, too: a fork takes about half of it. */
+	.stock_min	= SZ_256K,
+	.kinds		= { "slab", "page", "vmalloc" },
+	.capacity	= kmem_capacity,
+	.limit_hit	= kmem_limit_hit,
+};
+
+static struct cgroup_subsys_state *
+kmem_css_alloc(struct cgroup_subsys_state *parent)
+{
+#ifdef CONFIG_MEMCG
+	/* Whoever asks whether anybody counts, asks this: kmem_accounting(). */
+	if (parent)
+		static_branch_enable(&memcg_kmem_online_key);
+#endif
+	return bc_css_alloc(&kmem_resource, parent);
+}
+
+struct cgroup_subsys kmem_cgrp_subsys = {
+	.css_alloc	= kmem_css_alloc,
+	BC_CSS_CALLBACKS,
+};
+
+/* Charges */
+
+/*
+ * How hard a charge insists. The privileged, of whom the core knows, insist as the
+ * middle ones do.
+ *
+ *  - Memory that must not be refused, or with which memory is freed, or for which a
+ *    dying task waits, is always there. It is little, or comes to an end.
+ *  - Between barrier and limit there is some for those who are in trouble without
+ *    it: in a page fault, or for whom the allocator has reserves, too.
+ */
+static enum bc_severity kmem_severity(gfp_t gfp)
+{
+	if (gfp & __GFP_NOFAIL)
+		return BC_FORCE;
+	if (in_task() &&
+	    ((current->flags & (PF_MEMALLOC | PF_EXITING)) ||
+	     tsk_is_oom_victim(current) || fatal_signal_pending(current)))
+		return BC_FORCE;
+	if ((gfp & (__GFP_BC_LIMIT | __GFP_HIGH)) ||
+	    (in_task() && current->bc_fault))
+		return BC_LIMIT;
+	return BC_BARRIER;
+}
+
+/* Who is charged instead of the current task's group: see bc_set_active(). */
+static __always_inline struct res_owner *kmem_active(void)
+{
+	return in_task() ? current->bc_active : this_cpu_read(bc_int_active);
+}
+
+static noinline struct res_owner *
+kmem_charge_slowpath(struct res_owner *active, u64 n, enum kmem_kind kind,
+		     gfp_t gfp)
+{
+	const enum bc_severity severity = kmem_severity(gfp);
+	const bool may_block = gfpflags_allow_blocking(gfp);
+	const bool nofs = may_block && !(gfp & __GFP_FS);
+	struct res_owner *owner;
+	unsigned int flags = 0;
+
+	if (active == BC_NOBODY)
+		return NULL;
+	/* For kmem_limit_hit(). */
+	if (nofs)
+		flags = memalloc_nofs_save();
+	if (active)
+		owner = bc_charge_owner(&kmem_resource, active, n, severity,
+					may_block);
+	else
+		owner = __bc_charge(&kmem_resource, n, severity, may_block);
+	if (nofs)
+		memalloc_nofs_restore(flags);
+
+	if (IS_ERR(owner)) {
+		if (!active)
+			current->bc_refused = true;
+	} else if (owner) {
+		bc_note(&kmem_resource, owner, kind, n);
+	}
+	return owner;
+}
+
+/* Returns whom was charged; NULL: nobody; or -ENOMEM. */
+static __always_inline struct res_owner *
+kmem_charge(u64 n, enum kmem_kind kind, gfp_t gfp)
+{
+	struct res_owner *active = kmem_active();
+
+	if (likely(!active)) {
+		struct res_root *root = &kmem_resource.root;
+		struct res_owner *owner;
+
+		if (!in_task() || (current->flags & PF_KTHREAD))
+			return NULL;
+		/* Without preemption, the group and its owner do not go away. */
+		preempt_disable();
+		owner = READ_ONCE(css_bc(task_css(current, kmem_cgrp_id))->counter.owner);
+		if (likely(res_stock_charge(root, owner, n))) {
+			res_stock_note(root, owner, kind, n);
+			preempt_enable();
+			return owner;
+		}
+		preempt_enable();
+	}
+	return kmem_charge_slowpath(active, n, kind, gfp);
+}
+
+static __always_inline void kmem_uncharge(struct res_owner *owner, u64 n,
+					  enum kmem_kind kind)
+{
+	struct res_root *root = &kmem_resource.root;
+	bool uncharged;
+
+	preempt_disable();
+	res_stock_note(root, owner, kind, -(long)n);
+	uncharged = res_stock_uncharge(root, owner, n);
+	preempt_enable();
+	if (unlikely(!uncharged))
+		res_counter_uncharge(owner, n);
+}
+
+/* Whether anybody would be charged now. */
+static bool kmem_charges(void)
+{
+	struct res_owner *active = kmem_active();
+	bool charges;
+
+	if (active)
+		return active != BC_NOBODY;
+	if (!in_task() || (current->flags & PF_KTHREAD))
+		return false;
+	rcu_read_lock();
+	charges = task_css(current, kmem_cgrp_id)->parent;
+	rcu_read_unlock();
+	return charges;
+}
+
+/* Room */
+
+/* One pass over the unused objects of @memcg and all below, or of nobody's. */
+static unsigned long kmem_shrink_pass(struct mem_cgroup *memcg, int priority)
+{
+	/* Objects of no memcg are the root's, which has nothing to do with others. */
+	const bool below = memcg && !mem_cgroup_is_root(memcg);
+	struct mem_cgroup *m = memcg;
+	unsigned long freed = 0;
+	int nid;
+
+	if (below)
+		m = mem_cgroup_iter(memcg, NULL, NULL);
+	do {
+		for_each_online_node(nid)
+			freed += shrink_slab(GFP_KERNEL, nid, m, priority);
+		m = below ? mem_cgroup_iter(memcg, m, NULL) : NULL;
+	} while (m);
+	return freed;
+}
+
+/*
+ * Has unused objects given up. A pass over an eighth of them may find too few to
+ * begin with, or do no more than note that they are unused still; then there is one
+ * over all.
+ */
+static unsigned long kmem_shrink(struct mem_cgroup *memcg)
+{
+	unsigned int noreclaim;
+	unsigned long freed;
+
+	fs_reclaim_acquire(GFP_KERNEL);
+	noreclaim = memalloc_noreclaim_save();
+	freed = kmem_shrink_pass(memcg, 4);
+	if (!freed)
+		freed = kmem_shrink_pass(memcg, 0);
+	memalloc_noreclaim_restore(noreclaim);
+	fs_reclaim_release(GFP_KERNEL);
+	return freed;
+}
+
+#ifdef CONFIG_MEMCG
+/* The memcg that has what @bc is charged for, with a reference; it may be the root. */
+static struct mem_cgroup *kmem_get_memcg(struct beancounter *bc)
+{
+	struct cgroup_subsys_state *css;
+	struct mem_cgroup *memcg;
+
+	if (mem_cgroup_disabled())
+		return NULL;
+	css = cgroup_get_e_css(bc->css.cgroup, &memory_cgrp_subsys);
+	memcg = mem_cgroup_from_css(css);
+	if (!mem_cgroup_is_root(memcg))
+		return memcg;
+	/* Another hierarchy; but who is refused has allocated some of it. */
+	css_put(css);
+	return get_mem_cgroup_from_mm(current->mm);
+}
+#else
+static struct mem_cgroup *kmem_get_memcg(struct beancounter *bc)
+{
+	return NULL;
+}
+#endif
+
+static bool kmem_has_room(struct beancounter *bc,
+			  const struct res_refusal *refusal)
+{
+	struct res_snapshot snap;
+
+	res_counter_read(&bc->counter, &snap);
+	return refusal->bound >= refusal->n &&
+	       snap.usage <= refusal->bound - refusal->n;
+}
+
+/*
+ * Makes room in @bc, if there is something that is charged and not used. Once for a
+ * charge: it is tried again only if there is room. A group that fills its memory
+ * with something else does not have everybody's objects searched all the time.
+ */
+static bool kmem_limit_hit(struct beancounter *bc,
+			   const struct res_refusal *refusal, bool may_block)
+{
+	struct kmem_group *group = container_of(bc, struct kmem_group, bc);
+	struct mem_cgroup *memcg;
+	unsigned long freed;
+
+	/* This is not what the machine lacks; that has its own ways. */
+	if (refusal->machine || !may_block ||
+	    !(current_gfp_context(GFP_KERNEL) & __GFP_FS) ||
+	    time_before(jiffies, READ_ONCE(group->no_shrink_until)))
+		return false;
+
+	memcg = kmem_get_memcg(bc);
+	freed = kmem_shrink(memcg);
+	mem_cgroup_put(memcg);
+	/* Dentries and inodes are freed a grace period after they were given up. */
+	if (freed)
+		rcu_barrier();
+	if (kmem_has_room(bc, refusal))
+		return true;
+	WRITE_ONCE(group->no_shrink_until, jiffies + KMEM_SHRINK_PAUSE);
+	return false;
+}
+
+/* Pages */
+
+static bool __init kmem_needs_page_ext(void)
+{
+	return cgroup_subsys_enabled(kmem_cgrp_subsys);
+}
+
+struct page_ext_operations bc_kmem_page_ops = {
+	.size = sizeof(unsigned long),
+	.need = kmem_needs_page_ext,
+};
+
+static unsigned long *kmem_page_word(struct page_ext *ext)
+{
+	return page_ext_data(ext, &bc_kmem_page_ops);
+}
+
+static struct res_owner *kmem_word_owner(unsigned long word)
+{
+	return (struct res_owner *)(word & ~KMEM_BITS);
+}
+
+static enum kmem_kind kmem_word_kind(unsigned long word)
+{
+	return word & KMEM_IS_VMALLOC ? KMEM_VMALLOC : KMEM_PAGE;
+}
+
+/* Sets the words of 1 << @order pages; false if there is no place for them. */
+static bool kmem_page_set(struct page *page, unsigned int order,
+			  unsigned long word)
+{
+	struct page_ext *first = page_ext_get(page), *ext = first;
+	unsigned int i;
+
+	if (unlikely(!first))
+		return false;
+	for (i = 0; i < 1 << order; i++) {
+		*kmem_page_word(ext) = word;
+		ext = page_ext_next(ext);
+	}
+	page_ext_put(first);
+	return true;
+}
+
+struct res_owner *__bc_page_charge(gfp_t gfp, unsigned int order)
+{
+	return kmem_charge(PAGE_SIZE << order, KMEM_PAGE, gfp);
+}
+
+void __bc_page_commit(struct page *page, unsigned int order,
+		      struct res_owner *owner)
+{
+	if (!page || !kmem_page_set(page, order, (unsigned long)owner))
+		kmem_uncharge(owner, PAGE_SIZE << order, KMEM_PAGE);
+}
+
+/*
+ * Pages that are freed together were charged together, or a single one was not at
+ * all. Most that are freed are user memory, and more than one to say so is not asked.
+ */
+void __bc_page_uncharge(struct page *page, unsigned int order)
+{
+	struct page_ext *first = page_ext_get(page), *ext = first;
+	unsigned long word;
+	unsigned int i;
+
+	if (unlikely(!first))
+		return;
+	word = *kmem_page_word(first);
+	if (word || IS_ENABLED(CONFIG_DEBUG_VM)) {
+		for (i = 0; i < 1 << order; i++) {
+			VM_WARN_ON_ONCE(*kmem_page_word(ext) != word);
+			*kmem_page_word(ext) = 0;
+			ext = page_ext_next(ext);
+		}
+	}
+	page_ext_put(first);
+	if (word)
+		kmem_uncharge(kmem_word_owner(word), PAGE_SIZE << order,
+			      kmem_word_kind(word));
+}
+
+void __bc_vmalloc_note(struct page **pages, unsigned int nr)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr; i++) {
+		struct page_ext *ext = page_ext_get(pages[i]);
+		unsigned long word;
+
+		if (unlikely(!ext))
+			continue;
+		word = *kmem_page_word(ext);
+		if (word)
+			*kmem_page_word(ext) = word | KMEM_IS_VMALLOC;
+		page_ext_put(ext);
+		if (!word)
+			continue;
+		bc_note(&kmem_resource, kmem_word_owner(word), KMEM_VMALLOC,
+			PAGE_SIZE);
+		bc_note(&kmem_resource, kmem_word_owner(word), KMEM_PAGE,
+			-(long)PAGE_SIZE);
+	}
+}
+
+int __bc_stack_charge(struct vm_struct *vm)
+{
+	const u64 size = vm->nr_pages * PAGE_SIZE;
+	struct res_owner *owner = kmem_charge(size, KMEM_VMALLOC, GFP_KERNEL);
+	unsigned long word = (unsigned long)owner | KMEM_IS_VMALLOC;
+	unsigned int i;
+
+	if (IS_ERR_OR_NULL(owner))
+		return PTR_ERR_OR_ZERO(owner);
+	for (i = 0; i < vm->nr_pages; i++)
+		if (!kmem_page_set(vm->pages[i], 0, word))
+			kmem_uncharge(owner, PAGE_SIZE, KMEM_VMALLOC);
+	return 0;
+}
+
+void __bc_stack_uncharge(struct vm_struct *vm)
+{
+	unsigned int i;
+
+	for (i = 0; i < vm->nr_pages; i++)
+		__bc_page_uncharge(vm->pages[i], 0);
+}
+
+/* Slab objects */
+
+/* The vector for owners of @slab; made, if there is none but somebody to be charged. */
+static struct slabobj_ext *kmem_slab_exts(struct kmem_cache *s,
+					  struct slab *slab, gfp_t flags)
+{
+	struct slabobj_ext *exts = slab_obj_exts(slab);
+
+	if (likely(exts))
+		return exts;
+	if (!kmem_charges() || alloc_slab_obj_exts(slab, s, flags, false))
+		return NULL;
+	return slab_obj_exts(slab);
+}
+
+static bool kmem_slab_charge_bulk(struct kmem_cache *s, gfp_t flags, size_t nr,
+				  void **p)
+{
+	struct res_owner *owner;
+	size_t i, owned = 0;
+
+	for (i = 0; i < nr; i++)
+		if (kmem_slab_exts(s, virt_to_slab(p[i]), flags))
+			owned++;
+	if (!owned)
+		return true;
+	owner = kmem_charge((u64)owned * s->size, KMEM_SLAB, flags);
+	if (IS_ERR_OR_NULL(owner))
+		return !owner;
+	for (i = 0; i < nr && owned; i++) {
+		struct slab *slab = virt_to_slab(p[i]);
+		struct slabobj_ext *exts = slab_obj_exts(slab);
+
+		if (!exts)
+			continue;
+		exts[obj_to_index(s, slab, p[i])].bc = owner;
+		owned--;
+	}
+	return true;
+}
+
+bool __bc_slab_charge(struct kmem_cache *s, gfp_t flags, size_t nr, void **p)
+{
+	struct slabobj_ext *exts;
+	struct res_owner *owner;
+	struct slab *slab;
+
+	if (unlikely(!*p))
+		return true;
+	flags &= gfp_allowed_mask;
+	if (unlikely(nr > 1))
+		return kmem_slab_charge_bulk(s, flags, nr, p);
+
+	slab = virt_to_slab(*p);
+	exts = kmem_slab_exts(s, slab, flags);
+	if (unlikely(!exts))
+		return true;
+	owner = kmem_charge(s->size, KMEM_SLAB, flags);
+	if (IS_ERR(owner))
+		return false;
+	exts[obj_to_index(s, slab, *p)].bc = owner;
+	return true;
+}
+
+bool __bc_slab_post_charge(void *p, gfp_t flags)
+{
+	struct folio *folio = virt_to_folio(p);
+	struct slabobj_ext *exts;
+	struct slab *slab;
+
+	if (!folio_test_slab(folio)) {
+		const unsigned int order = folio_order(folio);
+		struct page_ext *ext = page_ext_get(&folio->page);
+		struct res_owner *owner;
+		bool charged;
+
+		if (!ext)
+			return true;
+		charged = *kmem_page_word(ext);
+		page_ext_put(ext);
+		if (charged)
+			return true;
+		owner = __bc_page_charge(flags, order);
+		if (IS_ERR(owner))
+			return false;
+		bc_page_commit(&folio->page, order, owner);
+		return true;
+	}
+
+	slab = folio_slab(folio);
+	/* A vector may be in a slab like this one, and must not keep it from being freed. */
+	if (is_kmalloc_normal(slab->slab_cache))
+		return true;
+	exts = slab_obj_exts(slab);
+	if (exts && exts[obj_to_index(slab->slab_cache, slab, p)].bc)
+		return true;
+	return __bc_slab_charge(slab->slab_cache, flags, 1, &p);
+}
+
+void __bc_slab_uncharge(struct kmem_cache *s, struct slab *slab, void **p,
+			int nr, struct slabobj_ext *exts)
+{
+	int i;
+
+	for (i = 0; i < nr; i++) {
+		struct slabobj_ext *ext = exts + obj_to_index(s, slab, p[i]);
+		struct res_owner *owner = ext->bc;
+
+		if (!owner)
+			continue;
+		ext->bc = NULL;
+		kmem_uncharge(owner, s->size, KMEM_SLAB);
+	}
+}
+
+/* Percpu memory, which is vmalloced in great chunks. */
+
+struct res_owner *__bc_percpu_charge(size_t size, gfp_t gfp)
+{
+	return kmem_charge((u64)size * num_possible_cpus(), KMEM_VMALLOC, gfp);
+}
+
+void __bc_percpu_uncharge(struct res_owner *owner, size_t size)
+{
+	kmem_uncharge(owner, (u64)size * num_possible_cpus(), KMEM_VMALLOC);
+}
+
+/* Acting for a group */
+
+struct res_owner *__bc_kmem_get_current(void)
+{
+	struct res_owner *owner = kmem_active();
+
+	if (owner) {
+		/* Whoever has made it active keeps it. */
+		if (owner != BC_NOBODY)
+			WARN_ON_ONCE(!res_owner_tryget(owner));
+		return owner;
+	}
+	if (current->flags & PF_KTHREAD)
+		return BC_NOBODY;
+	return bc_get_owner(&kmem_resource, NULL) ?: BC_NOBODY;
+}
+
+struct res_owner *__bc_kmem_get_of(struct cgroup_subsys_state *css)
+{
+	struct res_owner *owner;
+
+	rcu_read_lock();
+	owner = bc_get_owner(&kmem_resource,
+			     cgroup_e_css(css->cgroup, &kmem_cgrp_subsys));
+	rcu_read_unlock();
+	return owner ?: BC_NOBODY;
+}
+
+void __bc_kmem_put(struct res_owner *owner)
+{
+	res_owner_put(owner);
+}
