@@ -84,8 +84,9 @@ struct beancounter {
  *	and the names of v1's files say so
  * @size: of what the controller keeps for a group, which begins with a &struct
  *	beancounter; 0 if there is no more
- * @stock_min: units that each CPU may keep at hand, however little usage is; 0 for
- *	a few. Extremes are uncertain by as much for each CPU but the first.
+ * @stock_min: units that each CPU may keep at hand, however little usage is, and
+ *	fetches in advance; 0 for a few, and none in advance. Extremes are uncertain
+ *	by as much for each CPU.
  * @kinds: what kinds of units there are, by the words that the file "stat" has for
  *	them, if any are told apart: see bc_note()
  * @init: a new group; may fail with an errno. Task context.

@@ -56,8 +56,8 @@ void __bc_stack_uncharge(struct vm_struct *vm);
 bool __must_check __bc_slab_charge(struct kmem_cache *s, gfp_t flags, size_t nr,
 				   void **p);
 bool __must_check __bc_slab_post_charge(void *p, gfp_t flags);
-void __bc_slab_uncharge(struct kmem_cache *s, struct slab *slab, void **p,
-			int nr, struct slabobj_ext *exts);
+void __bc_slab_uncharge(struct kmem_cache *s, struct slab *slab, void *obj,
+			struct slabobj_ext *exts);
 struct res_owner * __must_check __bc_percpu_charge(size_t size, gfp_t gfp);
 void __bc_percpu_uncharge(struct res_owner *owner, size_t size);
 struct res_owner *__bc_kmem_get_current(void);
@@ -111,7 +111,7 @@ static inline bool __must_check __bc_slab_post_charge(void *p, gfp_t flags)
 }
 
 static inline void __bc_slab_uncharge(struct kmem_cache *s, struct slab *slab,
-				      void **p, int nr, struct slabobj_ext *exts)
+				      void *obj, struct slabobj_ext *exts)
 {
 }
 
@@ -156,21 +156,24 @@ static inline bool bc_kmem_enabled(void)
 #endif
 }
 
+#ifdef CONFIG_KMEM_ACCOUNT
+DECLARE_STATIC_KEY_FALSE(kmem_accounting_key);
+#endif
+
 /**
  * kmem_accounting() - whether anybody counts kernel memory: memcg, or kmem
  *
  * The allocators ask this, and who it is only after that: where nobody does, kmem
- * costs them nothing that memcg does not cost. A first group of kmem's turns on
- * what a first memcg does.
+ * costs them nothing that memcg does not cost.
  *
- * Return: Whether there may be somebody.
+ * Return: Whether there is, or was, a group of either.
  */
 static __always_inline bool kmem_accounting(void)
 {
-#ifdef CONFIG_MEMCG
-	return memcg_kmem_online();
+#ifdef CONFIG_KMEM_ACCOUNT
+	return static_branch_unlikely(&kmem_accounting_key);
 #else
-	return bc_kmem_online();
+	return false;
 #endif
 }
 

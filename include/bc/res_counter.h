@@ -160,6 +160,8 @@ struct res_stock {
  * @closed: no stock is to be opened
  * @stock_min: units that each CPU may keep, however little usage is
  * @kinds: how many kinds of units there are, if that is of interest
+ * @prefetch: a CPU takes more than it needs even if it is alone; extremes are not
+ *	exact then
  *
  * All trees of a resource meet here, in one atomic word.
  */
@@ -170,6 +172,7 @@ struct res_root {
 	atomic_t			closed;
 	unsigned long			stock_min;
 	unsigned int			kinds;
+	bool				prefetch;
 };
 
 /**
@@ -423,6 +426,62 @@ static __always_inline void res_stock_note(struct res_root *root,
 	/* Closed meanwhile, perhaps after all was noted that was there. */
 	if (unlikely(!READ_ONCE(stock->counter)))
 		res_stock_settle_kinds(root);
+}
+
+/**
+ * res_stock_charge_kind() - res_stock_charge() of units of a kind
+ * @root: the resource, with @kinds
+ * @owner: see res_stock_charge()
+ * @n: see res_stock_charge()
+ * @kind: see res_stock_note()
+ *
+ * A stock that had the units was open when they were taken, after they were noted: it
+ * is noted at the latest when that is closed.
+ *
+ * Context: Any context but NMI; preemption off.
+ * Return: Whether @n units were charged to @owner, and noted.
+ */
+static __always_inline bool res_stock_charge_kind(struct res_root *root,
+						  struct res_owner *owner, u64 n,
+						  unsigned int kind)
+{
+	struct res_stock *stock = this_cpu_ptr(root->stock);
+
+	if (unlikely(stock->owner != owner || n > RES_STOCK_MAX))
+		return false;
+	local_add(n, &stock->kinds[kind]);
+	if (likely(!local_add_negative(-(long)n, &stock->units)))
+		return true;
+	local_sub(n, &stock->kinds[kind]);
+	res_stock_undo(root, n);
+	return false;
+}
+
+/**
+ * res_stock_uncharge_kind() - res_stock_uncharge() of units of a kind
+ * @root: the resource, with @kinds
+ * @owner: see res_stock_uncharge()
+ * @n: see res_stock_uncharge()
+ * @kind: see res_stock_note()
+ *
+ * Context: Any context but NMI; preemption off.
+ * Return: Whether @n units were uncharged, and noted.
+ */
+static __always_inline bool res_stock_uncharge_kind(struct res_root *root,
+						    struct res_owner *owner,
+						    u64 n, unsigned int kind)
+{
+	struct res_stock *stock = this_cpu_ptr(root->stock);
+
+	if (unlikely(stock->owner != owner || n > RES_STOCK_MAX))
+		return false;
+	local_sub(n, &stock->kinds[kind]);
+	local_add(n, &stock->returned);
+	local_add(n, &stock->units);
+	/* Closed is beyond all bounds, too. */
+	if (unlikely((unsigned long)local_read(&stock->units) > stock->high))
+		res_stock_settle(root);
+	return true;
 }
 
 int __must_check res_counter_set_limit(struct res_counter *counter, u64 limit,

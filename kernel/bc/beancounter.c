@@ -468,6 +468,7 @@ static int bc_init_resource(struct bc_resource *res)
 	int err;
 
 	res->root.stock_min = res->stock_min;
+	res->root.prefetch = res->stock_min;
 	while (res->root.kinds < RES_KINDS && res->kinds[res->root.kinds])
 		res->root.kinds++;
 	err = res_root_init(&res->root, &bc_counter_ops);

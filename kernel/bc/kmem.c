@@ -39,6 +39,8 @@
 #include <linux/cgroup.h>
 #include <linux/gfp.h>
 #include <linux/jiffies.h>
+#include <linux/kasan.h>
+#include <linux/kfence.h>
 #include <linux/memcontrol.h>
 #include <linux/mm.h>
 #include <linux/oom.h>
@@ -103,11 +105,9 @@ static struct bc_resource kmem_resource = {
 static struct cgroup_subsys_state *
 kmem_css_alloc(struct cgroup_subsys_state *parent)
 {
-#ifdef CONFIG_MEMCG
-	/* Whoever asks whether anybody counts, asks this: kmem_accounting(). */
+	/* As with memcg, the allocators ask from the first group on. */
 	if (parent)
-		static_branch_enable(&memcg_kmem_online_key);
-#endif
+		static_branch_enable(&kmem_accounting_key);
 	return bc_css_alloc(&kmem_resource, parent);
 }
 
@@ -123,7 +123,9 @@ struct cgroup_subsys kmem_cgrp_subsys = {
  * middle ones do.
  *
  *  - Memory that must not be refused, or with which memory is freed, or for which a
- *    dying task waits, is always there. It is little, or comes to an end.
+ *    dying task waits, is always there. It is little, or comes to an end. So it is
+ *    for a workqueue that acts for a group, as by writing what was written to a loop
+ *    device: whoever could be told is not there any more.
  *  - Between barrier and limit there is some for those who are in trouble without
  *    it: in a page fault, or for whom the allocator has reserves, too.
  */
@@ -132,7 +134,7 @@ static enum bc_severity kmem_severity(gfp_t gfp)
 	if (gfp & __GFP_NOFAIL)
 		return BC_FORCE;
 	if (in_task() &&
-	    ((current->flags & (PF_MEMALLOC | PF_EXITING)) ||
+	    ((current->flags & (PF_MEMALLOC | PF_EXITING | PF_WQ_WORKER)) ||
 	     tsk_is_oom_victim(current) || fatal_signal_pending(current)))
 		return BC_FORCE;
 	if ((gfp & (__GFP_BC_LIMIT | __GFP_HIGH)) ||
@@ -147,17 +149,32 @@ static __always_inline struct res_owner *kmem_active(void)
 	return in_task() ? current->bc_active : this_cpu_read(bc_int_active);
 }
 
-static noinline struct res_owner *
-kmem_charge_slowpath(struct res_owner *active, u64 n, enum kmem_kind kind,
-		     gfp_t gfp)
+/* Whether anybody is charged, @active being what kmem_active() has returned. */
+static bool kmem_charges(struct res_owner *active)
 {
+	bool charges;
+
+	if (active)
+		return active != BC_NOBODY;
+	if (!in_task() || (current->flags & PF_KTHREAD))
+		return false;
+	rcu_read_lock();
+	charges = task_css(current, kmem_cgrp_id)->parent;
+	rcu_read_unlock();
+	return charges;
+}
+
+static noinline struct res_owner *
+kmem_charge_slowpath(u64 n, enum kmem_kind kind, gfp_t gfp)
+{
+	struct res_owner *active = kmem_active();
 	const enum bc_severity severity = kmem_severity(gfp);
 	const bool may_block = gfpflags_allow_blocking(gfp);
 	const bool nofs = may_block && !(gfp & __GFP_FS);
 	struct res_owner *owner;
 	unsigned int flags = 0;
 
-	if (active == BC_NOBODY)
+	if (!kmem_charges(active))
 		return NULL;
 	/* For kmem_limit_hit(). */
 	if (nofs)
@@ -171,7 +188,7 @@ kmem_charge_slowpath(struct res_owner *active, u64 n, enum kmem_kind kind,
 		memalloc_nofs_restore(flags);
 
 	if (IS_ERR(owner)) {
-		if (!active)
+		if (in_task())
 			current->bc_refused = true;
 	} else if (owner) {
 		bc_note(&kmem_resource, owner, kind, n);
@@ -179,59 +196,53 @@ kmem_charge_slowpath(struct res_owner *active, u64 n, enum kmem_kind kind,
 	return owner;
 }
 
+/*
+ * The usual charge: of a task's group, from stock. Returns whom was charged; NULL: it
+ * is a matter of kmem_charge_slowpath().
+ */
+static __always_inline struct res_owner *kmem_charge_fastpath(u64 n,
+							      enum kmem_kind kind)
+{
+	struct res_owner *owner;
+	bool charged;
+
+	if (unlikely(!in_task() || current->bc_active ||
+		     (current->flags & PF_KTHREAD)))
+		return NULL;
+	/* Without preemption, the group and its owner do not go away. */
+	preempt_disable();
+	owner = READ_ONCE(css_bc(task_css(current, kmem_cgrp_id))->counter.owner);
+	charged = res_stock_charge_kind(&kmem_resource.root, owner, n, kind);
+	preempt_enable();
+	return likely(charged) ? owner : NULL;
+}
+
 /* Returns whom was charged; NULL: nobody; or -ENOMEM. */
 static __always_inline struct res_owner *
 kmem_charge(u64 n, enum kmem_kind kind, gfp_t gfp)
 {
-	struct res_owner *active = kmem_active();
+	struct res_owner *owner = kmem_charge_fastpath(n, kind);
 
-	if (likely(!active)) {
-		struct res_root *root = &kmem_resource.root;
-		struct res_owner *owner;
+	return likely(owner) ? owner : kmem_charge_slowpath(n, kind, gfp);
+}
 
-		if (!in_task() || (current->flags & PF_KTHREAD))
-			return NULL;
-		/* Without preemption, the group and its owner do not go away. */
-		preempt_disable();
-		owner = READ_ONCE(css_bc(task_css(current, kmem_cgrp_id))->counter.owner);
-		if (likely(res_stock_charge(root, owner, n))) {
-			res_stock_note(root, owner, kind, n);
-			preempt_enable();
-			return owner;
-		}
-		preempt_enable();
-	}
-	return kmem_charge_slowpath(active, n, kind, gfp);
+static noinline void kmem_uncharge_slowpath(struct res_owner *owner, u64 n,
+					    enum kmem_kind kind)
+{
+	bc_note(&kmem_resource, owner, kind, -(long)n);
+	res_counter_uncharge(owner, n);
 }
 
 static __always_inline void kmem_uncharge(struct res_owner *owner, u64 n,
 					  enum kmem_kind kind)
 {
-	struct res_root *root = &kmem_resource.root;
 	bool uncharged;
 
 	preempt_disable();
-	res_stock_note(root, owner, kind, -(long)n);
-	uncharged = res_stock_uncharge(root, owner, n);
+	uncharged = res_stock_uncharge_kind(&kmem_resource.root, owner, n, kind);
 	preempt_enable();
 	if (unlikely(!uncharged))
-		res_counter_uncharge(owner, n);
-}
-
-/* Whether anybody would be charged now. */
-static bool kmem_charges(void)
-{
-	struct res_owner *active = kmem_active();
-	bool charges;
-
-	if (active)
-		return active != BC_NOBODY;
-	if (!in_task() || (current->flags & PF_KTHREAD))
-		return false;
-	rcu_read_lock();
-	charges = task_css(current, kmem_cgrp_id)->parent;
-	rcu_read_unlock();
-	return charges;
+		kmem_uncharge_slowpath(owner, n, kind);
 }
 
 /* Room */
@@ -396,26 +407,37 @@ void __bc_page_commit(struct page *page, unsigned int order,
 }
 
 /*
- * Pages that are freed together were charged together, or a single one was not at
- * all. Most that are freed are user memory, and more than one to say so is not asked.
+ * Takes the words of 1 << @order pages, which are the same: pages that are freed
+ * together were charged together, or a single one was not at all.
  */
-void __bc_page_uncharge(struct page *page, unsigned int order)
+static unsigned long kmem_page_take(struct page_ext *first, unsigned int order)
 {
-	struct page_ext *first = page_ext_get(page), *ext = first;
-	unsigned long word;
+	unsigned long word = *kmem_page_word(first);
+	struct page_ext *ext = first;
 	unsigned int i;
 
-	if (unlikely(!first))
-		return;
-	word = *kmem_page_word(first);
-	if (word || IS_ENABLED(CONFIG_DEBUG_VM)) {
-		for (i = 0; i < 1 << order; i++) {
-			VM_WARN_ON_ONCE(*kmem_page_word(ext) != word);
-			*kmem_page_word(ext) = 0;
-			ext = page_ext_next(ext);
-		}
+	for (i = 0; i < 1 << order; i++) {
+		VM_WARN_ON_ONCE(*kmem_page_word(ext) != word);
+		*kmem_page_word(ext) = 0;
+		ext = page_ext_next(ext);
 	}
-	page_ext_put(first);
+	return word;
+}
+
+void __bc_page_uncharge(struct page *page, unsigned int order)
+{
+	struct page_ext *ext = page_ext_get(page);
+	unsigned long word;
+
+	if (unlikely(!ext))
+		return;
+	/* Most pages are not charged, and do not have to say so more than once. */
+	if (!*kmem_page_word(ext) && !IS_ENABLED(CONFIG_DEBUG_VM)) {
+		page_ext_put(ext);
+		return;
+	}
+	word = kmem_page_take(ext, order);
+	page_ext_put(ext);
 	if (word)
 		kmem_uncharge(kmem_word_owner(word), PAGE_SIZE << order,
 			      kmem_word_kind(word));
@@ -461,10 +483,21 @@ int __bc_stack_charge(struct vm_struct *vm)
 
 void __bc_stack_uncharge(struct vm_struct *vm)
 {
+	unsigned long word = 0;
 	unsigned int i;
 
-	for (i = 0; i < vm->nr_pages; i++)
-		__bc_page_uncharge(vm->pages[i], 0);
+	/* All have the same, or none has any. */
+	for (i = 0; i < vm->nr_pages; i++) {
+		struct page_ext *ext = page_ext_get(vm->pages[i]);
+
+		if (unlikely(!ext))
+			continue;
+		word = kmem_page_take(ext, 0);
+		page_ext_put(ext);
+	}
+	if (word)
+		kmem_uncharge(kmem_word_owner(word), vm->nr_pages * PAGE_SIZE,
+			      KMEM_VMALLOC);
 }
 
 /* Slab objects */
@@ -477,12 +510,29 @@ static struct slabobj_ext *kmem_slab_exts(struct kmem_cache *s,
 
 	if (likely(exts))
 		return exts;
-	if (!kmem_charges() || alloc_slab_obj_exts(slab, s, flags, false))
+	if (!kmem_charges(kmem_active()) ||
+	    alloc_slab_obj_exts(slab, s, flags & gfp_allowed_mask, false))
 		return NULL;
 	return slab_obj_exts(slab);
 }
 
-static bool kmem_slab_charge_bulk(struct kmem_cache *s, gfp_t flags, size_t nr,
+/*
+ * obj_to_index(), without asking where the slab is: that is where the buddy allocator
+ * has put it, at a multiple of its size.
+ */
+static __always_inline struct slabobj_ext *
+kmem_slab_ext(struct slabobj_ext *exts, struct kmem_cache *s, struct slab *slab,
+	      void *obj)
+{
+	unsigned long size = PAGE_SIZE << slab_order(slab);
+	unsigned long offset = (unsigned long)kasan_reset_tag(obj) & (size - 1);
+
+	if (is_kfence_address(obj))
+		return exts;
+	return exts + reciprocal_divide(offset, s->reciprocal_size);
+}
+
+static noinline bool kmem_slab_charge_bulk(struct kmem_cache *s, gfp_t flags, size_t nr,
 				  void **p)
 {
 	struct res_owner *owner;
@@ -502,9 +552,25 @@ static bool kmem_slab_charge_bulk(struct kmem_cache *s, gfp_t flags, size_t nr,
 
 		if (!exts)
 			continue;
-		exts[obj_to_index(s, slab, p[i])].bc = owner;
+		kmem_slab_ext(exts, s, slab, p[i])->bc = owner;
 		owned--;
 	}
+	return true;
+}
+
+static noinline bool kmem_slab_charge_slowpath(struct kmem_cache *s,
+					       gfp_t flags, void *obj)
+{
+	struct slab *slab = virt_to_slab(obj);
+	struct slabobj_ext *exts = kmem_slab_exts(s, slab, flags);
+	struct res_owner *owner;
+
+	if (!exts)
+		return true;
+	owner = kmem_charge_slowpath(s->size, KMEM_SLAB, flags);
+	if (IS_ERR(owner))
+		return false;
+	kmem_slab_ext(exts, s, slab, obj)->bc = owner;
 	return true;
 }
 
@@ -512,22 +578,25 @@ bool __bc_slab_charge(struct kmem_cache *s, gfp_t flags, size_t nr, void **p)
 {
 	struct slabobj_ext *exts;
 	struct res_owner *owner;
+	struct folio *folio;
 	struct slab *slab;
+	void *obj = *p;
 
-	if (unlikely(!*p))
+	if (unlikely(!obj))
 		return true;
-	flags &= gfp_allowed_mask;
 	if (unlikely(nr > 1))
 		return kmem_slab_charge_bulk(s, flags, nr, p);
 
-	slab = virt_to_slab(*p);
-	exts = kmem_slab_exts(s, slab, flags);
+	/* It cannot be anything but a slab's. */
+	folio = virt_to_folio(obj);
+	slab = folio_slab(folio);
+	exts = slab_obj_exts(slab);
 	if (unlikely(!exts))
-		return true;
-	owner = kmem_charge(s->size, KMEM_SLAB, flags);
-	if (IS_ERR(owner))
-		return false;
-	exts[obj_to_index(s, slab, *p)].bc = owner;
+		return kmem_slab_charge_slowpath(s, flags, obj);
+	owner = kmem_charge_fastpath(s->size, KMEM_SLAB);
+	if (unlikely(!owner))
+		return kmem_slab_charge_slowpath(s, flags, obj);
+	kmem_slab_ext(exts, s, slab, obj)->bc = owner;
 	return true;
 }
 
@@ -561,25 +630,21 @@ bool __bc_slab_post_charge(void *p, gfp_t flags)
 	if (is_kmalloc_normal(slab->slab_cache))
 		return true;
 	exts = slab_obj_exts(slab);
-	if (exts && exts[obj_to_index(slab->slab_cache, slab, p)].bc)
+	if (exts && kmem_slab_ext(exts, slab->slab_cache, slab, p)->bc)
 		return true;
 	return __bc_slab_charge(slab->slab_cache, flags, 1, &p);
 }
 
-void __bc_slab_uncharge(struct kmem_cache *s, struct slab *slab, void **p,
-			int nr, struct slabobj_ext *exts)
+void __bc_slab_uncharge(struct kmem_cache *s, struct slab *slab, void *obj,
+			struct slabobj_ext *exts)
 {
-	int i;
+	struct slabobj_ext *ext = kmem_slab_ext(exts, s, slab, obj);
+	struct res_owner *owner = ext->bc;
 
-	for (i = 0; i < nr; i++) {
-		struct slabobj_ext *ext = exts + obj_to_index(s, slab, p[i]);
-		struct res_owner *owner = ext->bc;
-
-		if (!owner)
-			continue;
-		ext->bc = NULL;
-		kmem_uncharge(owner, s->size, KMEM_SLAB);
-	}
+	if (!owner)
+		return;
+	ext->bc = NULL;
+	kmem_uncharge(owner, s->size, KMEM_SLAB);
 }
 
 /* Percpu memory, which is vmalloced in great chunks. */

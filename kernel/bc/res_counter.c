@@ -396,15 +396,21 @@ static u64 res_stock_units(const struct res_stock *stock)
 	return max(units, 0L);
 }
 
-/* Takes what is to be noted out of @stock, our own CPU's; interrupts are off. */
-static void res_stock_take_kinds(struct res_stock *stock, long *kinds)
+/*
+ * Takes what is to be noted out of @stock, our own CPU's; interrupts are off. Returns
+ * whether there is anything.
+ */
+static bool res_stock_take_kinds(struct res_stock *stock, long *kinds)
 {
+	bool any = false;
 	unsigned int i;
 
 	for (i = 0; i < stock->root->kinds; i++) {
 		kinds[i] = local_read(&stock->kinds[i]);
 		local_sub(kinds[i], &stock->kinds[i]);
+		any |= kinds[i];
 	}
+	return any;
 }
 
 static void res_path_note(struct res_counter *counter, const long *kinds)
@@ -440,10 +446,8 @@ static u64 res_stock_take_back(struct res_stock *stock)
 	WRITE_ONCE(stock->counter, NULL);
 	WRITE_ONCE(stock->recall, false);
 	list_del(&stock->node);
-	if (stock->root->kinds) {
-		res_stock_take_kinds(stock, kinds);
+	if (res_stock_take_kinds(stock, kinds))
 		res_path_note(counter, kinds);
-	}
 
 	for (c = counter; c; c = c->parent) {
 		u64 low = c->usage - min(c->usage, high);
@@ -694,7 +698,8 @@ static u64 res_stock_cap(struct res_counter *counter)
 /*
  * Opens this CPU's stock for @counter, if there is room for one, with @keep units
  * of those that were just returned; or with more, if it is going to @charge and is
- * not alone: what CPUs have in stock keeps them from meeting at the lock.
+ * not alone, or does not mind: what CPUs have in stock keeps them from meeting at the
+ * lock.
  */
 static void res_restock(struct res_hand *hand, struct res_counter *counter,
 			u64 keep, bool charge)
@@ -718,7 +723,8 @@ static void res_restock(struct res_hand *hand, struct res_counter *counter,
 		return;
 	if (keep > cap)
 		keep = cap / 2;
-	if (charge && cap > stock->root->stock_min && !list_empty(&counter->top->stocks))
+	if (charge && (stock->root->prefetch || (cap > stock->root->stock_min &&
+						 !list_empty(&counter->top->stocks))))
 		keep = max(keep, cap / 2);
 
 	n = res_path_check(counter, keep, BC_BARRIER, &refusal);
@@ -1489,10 +1495,8 @@ void res_stock_settle_kinds(struct res_root *root)
 
 	local_irq_save(flags);
 	stock = this_cpu_ptr(root->stock);
-	if (!stock->counter) {
-		res_stock_take_kinds(stock, kinds);
+	if (!stock->counter && res_stock_take_kinds(stock, kinds))
 		res_owner_note(stock->owner, kinds);
-	}
 	local_irq_restore(flags);
 }
 
@@ -1557,6 +1561,8 @@ void res_stock_settle(struct res_root *root)
 	units = local_read(&stock->units);
 	if (res_stock_closed(units)) {
 		units -= RES_STOCK_CLOSED;
+		/* Before the units go: the owner may go with them. */
+		res_stock_settle_kinds(root);
 		if (units > 0) {
 			unsigned long uncharged = local_read(&stock->returned);
 
@@ -1592,8 +1598,8 @@ void res_stock_undo(struct res_root *root, unsigned long n)
 
 	local_add(n, &stock->units);
 	/*
-	 * Was it closed in between? What was in it then is still there; or too
-	 * much now, if it was opened again.
+	 * Was it closed in between? What was in it then is still there, and what was
+	 * noted of it; or too much now, if it was opened again.
 	 */
 	if ((unsigned long)local_read(&stock->units) > stock->high)
 		res_stock_settle(root);

@@ -29,11 +29,22 @@
 /* Everything a test makes is below this group. */
 #define TOP "bc_test"
 
+const char *bc_controller = "numfiles";
+bool bc_bytes;
 bool bc_v2;
 char bc_why[256];
 int bc_patience_ms = BC_PATIENCE_MS;
 
 static char *mounted;		/* by bc_setup() */
+
+/* Switches the controller on or off for the groups in @cg (v2): 0, or -errno. */
+static int cg_switch(const char *cg, char on_or_off)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "%c%s", on_or_off, bc_controller);
+	return cg_write(cg, "cgroup.subtree_control", text);
+}
 
 long long bc_now_ms(void)
 {
@@ -112,28 +123,41 @@ static ssize_t slurp(const char *path, char *buf, size_t size)
 /* Groups */
 
 /* Our words, and the files that they are: of v1, of v2. */
-static const char * const words[][3] = {
-	{ "usage",		"numfiles.usage",	 "numfiles.current" },
-	{ "max_usage",		"numfiles.max_usage",	 "numfiles.peak" },
-	{ "min_usage",		"numfiles.min_usage",	 "(none)" },
-	{ "limit",		"numfiles.limit",	 "numfiles.max" },
-	{ "barrier",		"numfiles.barrier",	 "numfiles.barrier" },
-	{ "reservation",	"numfiles.reservation",	 "numfiles.min" },
-	{ "strict",		"numfiles.strict",	 "numfiles.strict" },
-	{ "failcnt",		"numfiles.failcnt",	 "(none)" },
-	{ "stat",		"numfiles.stat",	 "numfiles.stat" },
-	{ "events",		"numfiles.events",	 "numfiles.events" },
-	{ "events.local",	"numfiles.events.local", "numfiles.events.local" },
+static const struct {
+	const char *word, *v1, *v2;
+	bool amount;		/* v1 says "_in_bytes" where these are bytes */
+} words[] = {
+	{ "usage",		"usage",	"current",	true },
+	{ "max_usage",		"max_usage",	"peak",		true },
+	{ "min_usage",		"min_usage",	NULL,		true },
+	{ "limit",		"limit",	"max",		true },
+	{ "barrier",		"barrier",	"barrier",	true },
+	{ "reservation",	"reservation",	"min",		true },
+	{ "strict",		"strict",	"strict" },
+	{ "failcnt",		"failcnt",	NULL },
+	{ "stat",		"stat",		"stat" },
+	{ "events",		"events",	"events" },
+	{ "events.local",	"events.local",	"events.local" },
 };
 
 const char *cg_path(const char *cg, const char *file)
 {
 	static __thread char path[PATH_MAX];
+	const char *name, *suffix;
 	size_t i;
 
-	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-		if (!strcmp(words[i][0], file))
-			file = words[i][bc_v2 ? 2 : 1];
+	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		if (strcmp(words[i].word, file))
+			continue;
+		name = bc_v2 ? words[i].v2 : words[i].v1;
+		suffix = bc_bytes && !bc_v2 && words[i].amount ? "_in_bytes" : "";
+		if (name)
+			snprintf(path, sizeof(path), "%s/%s.%s%s", cg,
+				 bc_controller, name, suffix);
+		else
+			snprintf(path, sizeof(path), "%s/(none)", cg);
+		return path;
+	}
 	snprintf(path, sizeof(path), "%s/%s", cg, file);
 	return path;
 }
@@ -265,7 +289,7 @@ char *cg_new(const char *parent, const char *name)
 	int err;
 
 	if (bc_v2) {
-		err = cg_write(parent, "cgroup.subtree_control", "+numfiles");
+		err = cg_switch(parent, '+');
 		if (err) {
 			errno = -err;
 			return NULL;
@@ -425,7 +449,7 @@ int bc_umount(char *root)
 	return 0;
 }
 
-/* The options that mount the v1 hierarchy which has numfiles; none: false. */
+/* The options that mount the v1 hierarchy which has the controller; none: false. */
 static bool v1_options(char *options, size_t size)
 {
 	static char buf[8192];
@@ -443,7 +467,7 @@ static bool v1_options(char *options, size_t size)
 		snprintf(copy, sizeof(copy), "%s", list);
 		for (word = strtok_r(copy, ",", &more); word;
 		     word = strtok_r(NULL, ",", &more))
-			if (!strcmp(word, "numfiles")) {
+			if (!strcmp(word, bc_controller)) {
 				snprintf(options, size, "%s", list);
 				return true;
 			}
@@ -470,7 +494,7 @@ static bool leave_v1(void)
 	char options[256], *root;
 
 	return bc_soon(({
-		if (bc_hierarchy_of("numfiles") > 0 &&
+		if (bc_hierarchy_of(bc_controller) > 0 &&
 		    v1_options(options, sizeof(options))) {
 			root = bc_mount_v1(options);
 			if (root) {
@@ -479,22 +503,22 @@ static bool leave_v1(void)
 				bc_sleep_ms(50);
 			}
 		}
-		bc_hierarchy_of("numfiles") == 0;
+		bc_hierarchy_of(bc_controller) == 0;
 	}));
 }
 
-/* Switches numfiles off in v2, where a test may have left it on. */
+/* Switches the controller off in v2, where a test may have left it on. */
 static void leave_v2(void)
 {
 	char *root;
 
-	if (bc_hierarchy_of("numfiles") != 0)
+	if (bc_hierarchy_of(bc_controller) != 0)
 		return;
 	root = bc_mount_v2();
 	if (!root)
 		return;
 	purge_top(root);
-	cg_write(root, "cgroup.subtree_control", "-numfiles");
+	cg_switch(root, '-');
 	bc_umount(root);
 }
 
@@ -502,8 +526,9 @@ bool bc_missing(void)
 {
 	if (geteuid())
 		snprintf(bc_why, sizeof(bc_why), "needs root");
-	else if (bc_hierarchy_of("numfiles") < 0)
-		snprintf(bc_why, sizeof(bc_why), "this kernel has no numfiles");
+	else if (bc_hierarchy_of(bc_controller) < 0)
+		snprintf(bc_why, sizeof(bc_why), "this kernel has no %s",
+			 bc_controller);
 	else
 		return false;
 	return true;
@@ -513,7 +538,7 @@ bool bc_release(void)
 {
 	if (!leave_v1()) {
 		snprintf(bc_why, sizeof(bc_why),
-			 "numfiles is in use in a v1 hierarchy");
+			 "%s is in use in a v1 hierarchy", bc_controller);
 		return false;
 	}
 	leave_v2();
@@ -532,7 +557,7 @@ char *bc_setup(bool v2)
 	bc_cpu(0);		/* for workers to be pinned later */
 	if (!bc_release())
 		return NULL;
-	mounted = v2 ? bc_mount_v2() : bc_mount_v1("numfiles");
+	mounted = v2 ? bc_mount_v2() : bc_mount_v1(bc_controller);
 	if (!mounted)
 		return NULL;
 	top = cg_new(mounted, TOP);
@@ -551,7 +576,7 @@ void bc_teardown(void)
 	while (waitpid(-1, NULL, WNOHANG) > 0)
 		;
 	if (bc_v2)
-		cg_write(mounted, "cgroup.subtree_control", "-numfiles");
+		cg_switch(mounted, '-');
 	bc_umount(mounted);
 	mounted = NULL;
 }
@@ -571,42 +596,71 @@ static void die_with_parent(void)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 }
 
-static void __attribute__((noreturn)) serve(int sock)
+static void __attribute__((noreturn)) serve(int sock, int results)
 {
 	struct order order;
 	long result;
 
 	while (recv(sock, &order, sizeof(order), 0) == sizeof(order) && order.fn) {
 		result = order.fn(order.arg);
-		if (send(sock, &result, sizeof(result), 0) != sizeof(result))
+		if (write(results, &result, sizeof(result)) != sizeof(result))
 			break;
 	}
 	_exit(0);
+}
+
+/*
+ * A pipe for a worker's results. A pipe keeps the page that was read empty last,
+ * for the next write: once it has one, a worker can report from a group that may
+ * have no more kernel memory, where a socket could not.
+ */
+static int results_pipe(int *pair)
+{
+	long nothing = 0;
+
+	if (pipe2(pair, O_CLOEXEC))
+		return -1;
+	if (write(pair[1], &nothing, sizeof(nothing)) == sizeof(nothing) &&
+	    read(pair[0], &nothing, sizeof(nothing)) == sizeof(nothing))
+		return 0;
+	close(pair[0]);
+	close(pair[1]);
+	return -1;
 }
 
 struct worker *worker_new(const char *cg)
 {
 	struct worker *w = malloc(sizeof(*w));
 	pid_t parent = getpid();
-	int pair[2], err;
+	int pair[2], results[2], err;
 
-	if (!w || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) {
+	if (!w || results_pipe(results)) {
+		free(w);
+		return NULL;
+	}
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) {
+		close(results[0]);
+		close(results[1]);
 		free(w);
 		return NULL;
 	}
 	w->sock = pair[0];
+	w->results = results[0];
 	w->pid = fork();
 	if (!w->pid) {
 		die_with_parent();
 		if (getppid() != parent)
 			_exit(0);
 		close(pair[0]);
+		close(results[0]);
 		nfds = 0;
-		serve(pair[1]);
+		serve(pair[1], results[1]);
 	}
 	close(pair[1]);
+	close(results[1]);
 	if (w->pid < 0) {
 		close(pair[0]);
+		close(results[0]);
 		free(w);
 		return NULL;
 	}
@@ -657,7 +711,7 @@ long finish(struct worker *w)
 {
 	long result;
 
-	if (recv(w->sock, &result, sizeof(result), 0) != sizeof(result))
+	if (read(w->results, &result, sizeof(result)) != sizeof(result))
 		return LONG_MIN;
 	return result;
 }
@@ -668,23 +722,27 @@ long call(struct worker *w, bc_work fn, long arg)
 	return finish(w);
 }
 
-static void bury(struct worker *w)
+int worker_wait(struct worker *w)
 {
-	waitpid(w->pid, NULL, 0);
+	int status = -1;
+
+	waitpid(w->pid, &status, 0);
 	close(w->sock);
+	close(w->results);
 	free(w);
+	return status;
 }
 
 void worker_end(struct worker *w)
 {
 	start(w, NULL, 0);
-	bury(w);
+	worker_wait(w);
 }
 
 void worker_kill(struct worker *w)
 {
 	kill(w->pid, SIGKILL);
-	bury(w);
+	worker_wait(w);
 }
 
 /* Work */

@@ -45,17 +45,21 @@ extern int bc_patience_ms;
 
 /* Hierarchies */
 
+/* The controller under test, numfiles by default; and whether it counts bytes. */
+extern const char *bc_controller;
+extern bool bc_bytes;
+
 /* The convention under test. */
 extern bool bc_v2;
 
 /* Why one of the functions below said no. */
 extern char bc_why[256];
 
-/* There is nothing to test: no privileges, or no numfiles in this kernel. */
+/* There is nothing to test: no privileges, or no controller in this kernel. */
 bool bc_missing(void);
 
 /*
- * Mounts numfiles as v1 or v2, away from wherever an earlier test left it, and
+ * Mounts the controller as v1 or v2, away from wherever an earlier test left it, and
  * returns a fresh group in which the controller is on and which has no
  * processes: the top of everything a test makes. NULL where it cannot be had.
  */
@@ -64,7 +68,7 @@ char *bc_setup(bool v2);
 /* Kills what runs below the top group, and leaves no group and no mount. */
 void bc_teardown(void);
 
-/* Takes numfiles out of whatever hierarchy a test left it in: whether it is. */
+/* Takes it out of whatever hierarchy a test left it in: whether it is. */
 bool bc_release(void);
 
 /*
@@ -88,8 +92,8 @@ int bc_num_cgroups(const char *controller);
 /* Groups: named by the path of their directory. */
 
 /*
- * Makes the group @name in @parent, and switches numfiles on in it (v2). The
- * path is never freed: a test is a short-lived process. NULL and errno if the
+ * Makes the group @name in @parent, and switches the controller on in it (v2).
+ * The path is never freed: a test is a short-lived process. NULL and errno if the
  * group could not be made.
  */
 char *cg_new(const char *parent, const char *name);
@@ -179,7 +183,8 @@ typedef long (*bc_work)(long arg);
 
 struct worker {
 	pid_t pid;
-	int sock;
+	int sock;		/* what it is told */
+	int results;		/* what it answers */
 };
 
 /*
@@ -200,6 +205,8 @@ long finish(struct worker *w);
 /* Ends a worker in order, or by SIGKILL, and waits for its end. */
 void worker_end(struct worker *w);
 void worker_kill(struct worker *w);
+/* Waits for the end of one that dies of its work: the status of waitpid(2). */
+int worker_wait(struct worker *w);
 
 /*
  * Work: results are 0 or a count if all went well, or -errno.

@@ -1,0 +1,714 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * KUnit tests of kmem: whatever is allocated by whatever interface is charged to who
+ * asked for it, and returned once.
+ *
+ * A group without a directory acts for them: kunit's threads are the kernel's, and
+ * would not be charged for what they do themselves.
+ */
+
+#include <kunit/test.h>
+
+#include <linux/cgroup.h>
+#include <linux/cred.h>
+#include <linux/gfp.h>
+#include <linux/irq_work.h>
+#include <linux/mempool.h>
+#include <linux/mm.h>
+#include <linux/percpu.h>
+#include <linux/rcupdate.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+#include <linux/vmalloc.h>
+#include <linux/workqueue.h>
+#include <linux/xarray.h>
+
+#include <bc/beancounter.h>
+#include <bc/kmem.h>
+
+enum { SLAB, PAGE, VMALLOC };
+
+static struct beancounter *bc;
+static struct res_snapshot snap;
+
+static u64 usage(void)
+{
+	res_counter_read(&bc->counter, &snap);
+	return snap.usage;
+}
+
+/* All of one kind, and so much. */
+static void expect_usage(struct kunit *test, u64 n, unsigned int kind)
+{
+	unsigned int i;
+
+	KUNIT_EXPECT_EQ(test, n, usage());
+	for (i = 0; i < RES_KINDS; i++)
+		KUNIT_EXPECT_EQ(test, i == kind ? n : 0, snap.kinds[i]);
+}
+
+static void expect_nothing(struct kunit *test)
+{
+	expect_usage(test, 0, SLAB);
+}
+
+static int kmem_test_init(struct kunit *test)
+{
+	struct cgroup_subsys_state *root = init_css_set.subsys[kmem_cgrp_id];
+	struct cgroup_subsys_state *css;
+
+	cgroup_lock();
+	css = kmem_cgrp_subsys.css_alloc(root);
+	cgroup_unlock();
+	if (IS_ERR(css))
+		return PTR_ERR(css);
+	/* What cgroup core would have done, as far as it is needed. */
+	css->cgroup = root->cgroup;
+	css->parent = root;
+	css->flags |= CSS_NO_REF;
+	bc = css_bc(css);
+	bc_set_active(bc->counter.owner);
+	return 0;
+}
+
+static void kmem_test_exit(struct kunit *test)
+{
+	bc_set_active(NULL);
+	if (!bc)
+		return;
+	expect_nothing(test);
+	cgroup_lock();
+	kmem_cgrp_subsys.css_killed(&bc->css);
+	cgroup_unlock();
+	synchronize_rcu();
+	/* Whatever there was to tell of it has been told. */
+	while (READ_ONCE(bc->flags) & BIT(0))
+		schedule_timeout_uninterruptible(1);
+	__flush_workqueue(system_wq);
+	kmem_cgrp_subsys.css_free(&bc->css);
+	bc = NULL;
+}
+
+static struct kmem_cache *new_cache(struct kunit *test, slab_flags_t flags)
+{
+	/* Not to be merged with another one, so that its size is known. */
+	struct kmem_cache *s = kmem_cache_create("bc_kmem_kunit", 200, 8,
+						 flags | SLAB_NO_MERGE, NULL);
+
+	KUNIT_ASSERT_NOT_NULL(test, s);
+	return s;
+}
+
+/* What an object takes, with all that debugging options add. */
+static u64 object_size(struct kunit *test, struct kmem_cache *s)
+{
+	void *p = kmem_cache_alloc(s, GFP_KERNEL_ACCOUNT);
+	u64 size = usage();
+
+	KUNIT_ASSERT_NOT_NULL(test, p);
+	KUNIT_EXPECT_GE(test, size, 200);
+	KUNIT_EXPECT_LE(test, size, 4096);
+	expect_usage(test, size, SLAB);
+	kmem_cache_free(s, p);
+	expect_nothing(test);
+	return size;
+}
+
+static void slab_objects(struct kunit *test)
+{
+	struct kmem_cache *s = new_cache(test, SLAB_ACCOUNT);
+	u64 size = object_size(test, s);
+	void *p[300];
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(p); i++) {
+		p[i] = kmem_cache_alloc(s, GFP_KERNEL);
+		KUNIT_ASSERT_NOT_NULL(test, p[i]);
+		expect_usage(test, (i + 1) * size, SLAB);
+	}
+	for (i = 0; i < ARRAY_SIZE(p); i++)
+		kmem_cache_free(s, p[(i * 7) % ARRAY_SIZE(p)]);
+	expect_nothing(test);
+	kmem_cache_destroy(s);
+}
+
+/* The flag is enough; without either nothing is charged. */
+static void slab_flag_or_cache(struct kunit *test)
+{
+	struct kmem_cache *s = new_cache(test, 0);
+	void *marked, *unmarked, *charged;
+	u64 size = object_size(test, s);
+
+	unmarked = kmem_cache_alloc(s, GFP_KERNEL);
+	expect_nothing(test);
+	marked = kmem_cache_alloc(s, GFP_KERNEL_BC);
+	expect_usage(test, size, SLAB);
+	charged = kmem_cache_alloc(s, GFP_KERNEL);
+	expect_usage(test, size, SLAB);
+	/* Long after; and once. */
+	KUNIT_EXPECT_TRUE(test, kmem_cache_charge(charged, GFP_KERNEL_ACCOUNT));
+	expect_usage(test, 2 * size, SLAB);
+	KUNIT_EXPECT_TRUE(test, kmem_cache_charge(charged, GFP_KERNEL_ACCOUNT));
+	KUNIT_EXPECT_TRUE(test, kmem_cache_charge(marked, GFP_KERNEL_ACCOUNT));
+	expect_usage(test, 2 * size, SLAB);
+	kmem_cache_free(s, unmarked);
+	expect_usage(test, 2 * size, SLAB);
+	kmem_cache_free(s, charged);
+	kmem_cache_free(s, marked);
+	kmem_cache_destroy(s);
+}
+
+static void slab_bulk(struct kunit *test)
+{
+	struct kmem_cache *s = new_cache(test, SLAB_ACCOUNT);
+	u64 size = object_size(test, s);
+	void *p[100];
+	int i;
+
+	KUNIT_ASSERT_EQ(test, 100, kmem_cache_alloc_bulk(s, GFP_KERNEL, 100, p));
+	expect_usage(test, 100 * size, SLAB);
+	kmem_cache_free_bulk(s, 40, p);
+	expect_usage(test, 60 * size, SLAB);
+	for (i = 40; i < 60; i++)
+		kmem_cache_free(s, p[i]);
+	kmem_cache_free_bulk(s, 40, p + 60);
+	expect_nothing(test);
+
+	/* All or none. */
+	KUNIT_EXPECT_EQ(test, 0, res_counter_set_limit(&bc->counter, 99 * size,
+						       false));
+	KUNIT_EXPECT_EQ(test, 0, kmem_cache_alloc_bulk(s, GFP_KERNEL, 100, p));
+	expect_nothing(test);
+	KUNIT_EXPECT_EQ(test, 99, kmem_cache_alloc_bulk(s, GFP_KERNEL, 99, p));
+	expect_usage(test, 99 * size, SLAB);
+	kmem_cache_free_bulk(s, 99, p);
+	kmem_cache_destroy(s);
+}
+
+static void slab_typesafe_by_rcu(struct kunit *test)
+{
+	struct kmem_cache *s = new_cache(test, SLAB_ACCOUNT |
+					       SLAB_TYPESAFE_BY_RCU);
+	u64 size = object_size(test, s);
+	void *p = kmem_cache_alloc(s, GFP_KERNEL);
+	void *q = kmem_cache_alloc(s, GFP_KERNEL);
+
+	expect_usage(test, 2 * size, SLAB);
+	kmem_cache_free(s, p);
+	expect_usage(test, size, SLAB);
+	kmem_cache_free(s, q);
+	kmem_cache_destroy(s);
+}
+
+static void kmalloc_and_krealloc(struct kunit *test)
+{
+	void *p = kmalloc(100, GFP_KERNEL_ACCOUNT), *plain;
+	u64 small = usage();
+
+	expect_usage(test, small, SLAB);
+	KUNIT_EXPECT_GE(test, small, 100);
+	plain = kmalloc(100, GFP_KERNEL);
+	expect_usage(test, small, SLAB);
+	kfree(plain);
+	p = krealloc(p, 1000, GFP_KERNEL_ACCOUNT);
+	KUNIT_ASSERT_NOT_NULL(test, p);
+	KUNIT_EXPECT_GE(test, usage(), 1000);
+	KUNIT_EXPECT_LT(test, usage(), 8192);
+	/* Into the page allocator, and back. */
+	p = krealloc(p, 40000, GFP_KERNEL_ACCOUNT);
+	KUNIT_ASSERT_NOT_NULL(test, p);
+	expect_usage(test, 65536, PAGE);
+	p = krealloc(p, 0, GFP_KERNEL_ACCOUNT);
+	expect_nothing(test);
+
+	p = kvmalloc(100, GFP_KERNEL_ACCOUNT);
+	KUNIT_EXPECT_EQ(test, small, usage());
+	kvfree(p);
+	p = kvmalloc(10000000, GFP_KERNEL_ACCOUNT);
+	KUNIT_ASSERT_NOT_NULL(test, p);
+	expect_usage(test, PAGE_ALIGN(10000000), VMALLOC);
+	kvfree(p);
+}
+
+struct object {
+	struct rcu_head rcu;
+	char data[300];
+};
+
+static void kfree_after_grace(struct kunit *test)
+{
+	struct object *o;
+	int i;
+
+	for (i = 0; i < 100; i++) {
+		o = kmalloc(sizeof(*o), GFP_KERNEL_ACCOUNT);
+		KUNIT_ASSERT_NOT_NULL(test, o);
+		kfree_rcu(o, rcu);
+	}
+	KUNIT_EXPECT_GT(test, usage(), 0);
+	kvfree_rcu_barrier();
+	expect_nothing(test);
+}
+
+static void large_kmalloc(struct kunit *test)
+{
+	void *p = kmalloc(100000, GFP_KERNEL_ACCOUNT);
+	void *q = kmalloc(100000, GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, p);
+	KUNIT_ASSERT_NOT_NULL(test, q);
+	expect_usage(test, 131072, PAGE);
+	KUNIT_EXPECT_TRUE(test, kmem_cache_charge(q, GFP_KERNEL_ACCOUNT));
+	KUNIT_EXPECT_TRUE(test, kmem_cache_charge(q, GFP_KERNEL_ACCOUNT));
+	expect_usage(test, 2 * 131072, PAGE);
+	kfree(p);
+	expect_usage(test, 131072, PAGE);
+	kfree(q);
+}
+
+static void pages(struct kunit *test)
+{
+	static const gfp_t flags[] = { 0, __GFP_COMP };
+	unsigned int order, i;
+
+	for (order = 0; order < 5; order++) {
+		for (i = 0; i < ARRAY_SIZE(flags); i++) {
+			struct page *page = alloc_pages(GFP_KERNEL_ACCOUNT |
+							flags[i], order);
+
+			KUNIT_ASSERT_NOT_NULL(test, page);
+			expect_usage(test, PAGE_SIZE << order, PAGE);
+			__free_pages(page, order);
+			expect_nothing(test);
+			page = alloc_pages(GFP_KERNEL | flags[i], order);
+			expect_nothing(test);
+			__free_pages(page, order);
+		}
+	}
+}
+
+static void pages_in_parts(struct kunit *test)
+{
+	struct page *page = alloc_pages(GFP_KERNEL_ACCOUNT, 3);
+	void *p;
+	int i;
+
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	split_page(page, 3);
+	expect_usage(test, 8 * PAGE_SIZE, PAGE);
+	for (i = 8; i--; ) {
+		__free_page(page + i);
+		expect_usage(test, i * PAGE_SIZE, PAGE);
+	}
+
+	/* What is not needed is freed at once. */
+	p = alloc_pages_exact(5 * PAGE_SIZE, GFP_KERNEL_ACCOUNT);
+	KUNIT_ASSERT_NOT_NULL(test, p);
+	expect_usage(test, 5 * PAGE_SIZE, PAGE);
+	free_pages_exact(p, 5 * PAGE_SIZE);
+	expect_nothing(test);
+
+	/* Somebody looks at the first page while all are freed. */
+	page = alloc_pages(GFP_KERNEL_ACCOUNT, 2);
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	get_page(page);
+	__free_pages(page, 2);
+	expect_usage(test, PAGE_SIZE, PAGE);
+	put_page(page);
+	expect_nothing(test);
+}
+
+static void pages_in_bulk(struct kunit *test)
+{
+	struct page *p[20] = { };
+	unsigned long n = 0;
+	int i;
+
+	while (n < ARRAY_SIZE(p)) {
+		unsigned long more = alloc_pages_bulk_array(GFP_KERNEL_ACCOUNT,
+							    ARRAY_SIZE(p), p);
+
+		KUNIT_ASSERT_GT(test, more, n);
+		n = more;
+		expect_usage(test, n * PAGE_SIZE, PAGE);
+	}
+	for (i = 0; i < ARRAY_SIZE(p); i++)
+		__free_page(p[i]);
+}
+
+/* A page that leaves kernel memory, as those of pipes do, and is freed later. */
+static void pages_given_away(struct kunit *test)
+{
+	struct page *page = alloc_page(GFP_KERNEL_ACCOUNT);
+
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	expect_usage(test, PAGE_SIZE, PAGE);
+	bc_page_uncharge(page, 0);
+	expect_nothing(test);
+	bc_page_uncharge(page, 0);
+	expect_nothing(test);
+	__free_page(page);
+}
+
+static void vmalloc_areas(struct kunit *test)
+{
+	void *p = vmalloc_bc(5 * PAGE_SIZE + 1), *q;
+
+	KUNIT_ASSERT_NOT_NULL(test, p);
+	expect_usage(test, 6 * PAGE_SIZE, VMALLOC);
+	q = vmalloc(5 * PAGE_SIZE);
+	expect_usage(test, 6 * PAGE_SIZE, VMALLOC);
+	vfree(q);
+	q = __vmalloc(4 * 1024 * 1024, GFP_KERNEL_ACCOUNT);
+	KUNIT_ASSERT_NOT_NULL(test, q);
+	expect_usage(test, 6 * PAGE_SIZE + 4 * 1024 * 1024, VMALLOC);
+	vfree(p);
+	expect_usage(test, 4 * 1024 * 1024, VMALLOC);
+	vfree(q);
+	expect_nothing(test);
+
+	/* A part of it that was had is returned. */
+	KUNIT_EXPECT_EQ(test, 0, res_counter_set_limit(&bc->counter,
+						       10 * PAGE_SIZE, false));
+	KUNIT_EXPECT_NULL(test, vmalloc_bc(11 * PAGE_SIZE));
+	expect_nothing(test);
+	p = vmalloc_bc(10 * PAGE_SIZE);
+	KUNIT_EXPECT_NOT_NULL(test, p);
+	vfree(p);
+}
+
+static void percpu_memory(struct kunit *test)
+{
+	const u64 size = 64 * num_possible_cpus();
+	void __percpu *p = __alloc_percpu_gfp(64, 8, GFP_KERNEL_ACCOUNT);
+	void __percpu *q = __alloc_percpu_gfp(64, 8, GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, p);
+	expect_usage(test, size, VMALLOC);
+	free_percpu(q);
+	expect_usage(test, size, VMALLOC);
+	free_percpu(p);
+	expect_nothing(test);
+
+	KUNIT_EXPECT_EQ(test, 0, res_counter_set_limit(&bc->counter, size - 1,
+						       false));
+	KUNIT_EXPECT_NULL(test, __alloc_percpu_gfp(64, 8, GFP_KERNEL_ACCOUNT));
+	expect_nothing(test);
+}
+
+/* Elements belong to nobody, whoever makes the pool get them. */
+static void mempools(struct kunit *test)
+{
+	struct kmem_cache *s = new_cache(test, SLAB_ACCOUNT);
+	mempool_t *pool = mempool_create_slab_pool(4, s);
+	void *p[10];
+	int i;
+
+	KUNIT_ASSERT_NOT_NULL(test, pool);
+	expect_nothing(test);
+	for (i = 0; i < ARRAY_SIZE(p); i++)
+		p[i] = mempool_alloc(pool, GFP_KERNEL_ACCOUNT);
+	expect_nothing(test);
+	KUNIT_EXPECT_EQ(test, 0, mempool_resize(pool, 20));
+	for (i = 0; i < ARRAY_SIZE(p); i++)
+		mempool_free(p[i], pool);
+	expect_nothing(test);
+	/* Afterwards, as before. */
+	KUNIT_EXPECT_PTR_EQ(test, bc->counter.owner, current->bc_active);
+	mempool_destroy(pool);
+	kmem_cache_destroy(s);
+}
+
+static void xarrays(struct kunit *test)
+{
+	DEFINE_XARRAY_FLAGS(xa, XA_FLAGS_ACCOUNT);
+	unsigned long i;
+
+	for (i = 0; i < 1000; i++)
+		KUNIT_ASSERT_FALSE(test, xa_is_err(xa_store(&xa, i * 100,
+							    xa_mk_value(i),
+							    GFP_KERNEL)));
+	KUNIT_EXPECT_GT(test, usage(), 1000 * sizeof(void *));
+	xa_destroy(&xa);
+	rcu_barrier();
+	expect_nothing(test);
+}
+
+static void scopes(struct kunit *test)
+{
+	struct res_owner *owner = bc_kmem_get_current();
+	void *p, *q;
+
+	KUNIT_EXPECT_PTR_EQ(test, bc->counter.owner, owner);
+	KUNIT_EXPECT_PTR_EQ(test, owner, bc_set_active(BC_NOBODY));
+	KUNIT_EXPECT_PTR_EQ(test, BC_NOBODY, bc_kmem_get_current());
+	p = kmalloc(100, GFP_KERNEL_ACCOUNT);
+	expect_nothing(test);
+	KUNIT_EXPECT_PTR_EQ(test, BC_NOBODY, bc_set_active(NULL));
+	/* This is a kernel thread's own. */
+	KUNIT_EXPECT_PTR_EQ(test, BC_NOBODY, bc_kmem_get_current());
+	q = kmalloc(100, GFP_KERNEL_ACCOUNT);
+	expect_nothing(test);
+	kfree(q);
+	bc_set_active(owner);
+	q = kmalloc(100, GFP_KERNEL_ACCOUNT);
+	KUNIT_EXPECT_GT(test, usage(), 0);
+	kfree(p);
+	KUNIT_EXPECT_GT(test, usage(), 0);
+	/* It matters who has allocated it. */
+	bc_set_active(BC_NOBODY);
+	kfree(q);
+	expect_nothing(test);
+	bc_set_active(owner);
+	bc_kmem_put(owner);
+}
+
+static struct {
+	struct irq_work work;
+	struct res_owner *active;
+	void *freed;
+	void *got;
+} in_irq;
+
+static void irq_alloc(struct irq_work *work)
+{
+	struct res_owner *old = bc_set_active(in_irq.active);
+
+	kfree(in_irq.freed);
+	in_irq.got = kmalloc(100, GFP_ATOMIC | __GFP_ACCOUNT);
+	bc_set_active(old);
+}
+
+static void *from_irq(struct res_owner *active, void *freed)
+{
+	in_irq.active = active;
+	in_irq.freed = freed;
+	in_irq.work = IRQ_WORK_INIT_HARD(irq_alloc);
+	irq_work_queue(&in_irq.work);
+	irq_work_sync(&in_irq.work);
+	return in_irq.got;
+}
+
+static void interrupts(struct kunit *test)
+{
+	void *p;
+
+	/* Whatever the task does that was interrupted. */
+	p = from_irq(NULL, kmalloc(100, GFP_KERNEL_ACCOUNT));
+	KUNIT_ASSERT_NOT_NULL(test, p);
+	expect_nothing(test);
+	p = from_irq(bc->counter.owner, p);
+	KUNIT_ASSERT_NOT_NULL(test, p);
+	KUNIT_EXPECT_GT(test, usage(), 0);
+	p = from_irq(BC_NOBODY, p);
+	expect_nothing(test);
+	kfree(p);
+}
+
+/* Without privileges until restore(). */
+static const struct cred *unprivileged(struct kunit *test)
+{
+	struct cred *cred = prepare_creds();
+
+	KUNIT_ASSERT_NOT_NULL(test, cred);
+	cap_clear(cred->cap_effective);
+	return override_creds(cred);
+}
+
+static void restore(const struct cred *old)
+{
+	const struct cred *cred = current_cred();
+
+	revert_creds(old);
+	put_cred(cred);
+}
+
+static u64 forced(void)
+{
+	return atomic64_read(&bc->events_local[BC_EVENT_FORCED]);
+}
+
+/* Fills @p until refused, and returns how many there are. */
+static int fill(struct kmem_cache *s, gfp_t gfp, void **p, int have, int most)
+{
+	while (have < most) {
+		p[have] = kmem_cache_alloc(s, gfp);
+		if (!p[have])
+			break;
+		have++;
+	}
+	return have;
+}
+
+static void severities(struct kunit *test)
+{
+	struct kmem_cache *s = new_cache(test, SLAB_ACCOUNT);
+	u64 size = object_size(test, s);
+	const struct cred *old;
+	unsigned int flags;
+	void *p[40];
+	int n;
+
+	KUNIT_EXPECT_EQ(test, 0, res_counter_set_barrier(&bc->counter, 10 * size));
+	KUNIT_EXPECT_EQ(test, 0, res_counter_set_limit(&bc->counter, 20 * size,
+						       false));
+	old = unprivileged(test);
+	n = fill(s, GFP_KERNEL, p, 0, 40);
+	KUNIT_EXPECT_EQ(test, 10, n);
+	expect_usage(test, 10 * size, SLAB);
+	n = fill(s, GFP_KERNEL | __GFP_BC_LIMIT, p, n, 12);
+	KUNIT_EXPECT_EQ(test, 12, n);
+	n = fill(s, GFP_ATOMIC, p, n, 14);
+	KUNIT_EXPECT_EQ(test, 14, n);
+	current->bc_fault = true;
+	n = fill(s, GFP_KERNEL, p, n, 16);
+	current->bc_fault = false;
+	KUNIT_EXPECT_EQ(test, 16, n);
+	KUNIT_EXPECT_EQ(test, n, fill(s, GFP_KERNEL, p, n, 40));
+	restore(old);
+
+	/* The privileged go up to the limit, and nobody beyond ... */
+	n = fill(s, GFP_KERNEL, p, n, 40);
+	KUNIT_EXPECT_EQ(test, 20, n);
+	KUNIT_EXPECT_EQ(test, 20, fill(s, GFP_ATOMIC | __GFP_BC_LIMIT, p, n, 40));
+	expect_usage(test, 20 * size, SLAB);
+	KUNIT_EXPECT_EQ(test, 0, forced());
+	/* ... but who must not fail, or frees memory. */
+	n = fill(s, GFP_KERNEL | __GFP_NOFAIL, p, n, 22);
+	KUNIT_EXPECT_EQ(test, 22, n);
+	KUNIT_EXPECT_EQ(test, 2, forced());
+	flags = memalloc_noreclaim_save();
+	n = fill(s, GFP_KERNEL, p, n, 24);
+	memalloc_noreclaim_restore(flags);
+	KUNIT_EXPECT_EQ(test, 24, n);
+	KUNIT_EXPECT_EQ(test, 4, forced());
+	expect_usage(test, 24 * size, SLAB);
+	KUNIT_EXPECT_NULL(test, kmem_cache_alloc(s, GFP_KERNEL));
+	/* There is room when usage is below the limit again. */
+	while (n > 19)
+		kmem_cache_free(s, p[--n]);
+	KUNIT_EXPECT_EQ(test, 20, fill(s, GFP_KERNEL, p, n, 40));
+	for (n = 20; n--; )
+		kmem_cache_free(s, p[n]);
+	kmem_cache_destroy(s);
+}
+
+/* Refused before anything is looked for; and what was had in vain is returned. */
+static void refused_pages(struct kunit *test)
+{
+	struct page *page;
+
+	KUNIT_EXPECT_EQ(test, 0, res_counter_set_limit(&bc->counter,
+						       3 * PAGE_SIZE, false));
+	KUNIT_EXPECT_NULL(test, alloc_pages(GFP_KERNEL_ACCOUNT, 2));
+	expect_nothing(test);
+	KUNIT_EXPECT_NULL(test, kmalloc(20000, GFP_KERNEL_ACCOUNT));
+	expect_nothing(test);
+	page = alloc_pages(GFP_KERNEL_ACCOUNT, 1);
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	KUNIT_EXPECT_NULL(test, alloc_pages(GFP_KERNEL_ACCOUNT, 1));
+	expect_usage(test, 2 * PAGE_SIZE, PAGE);
+	__free_pages(page, 1);
+	/* More than there can be of one piece: not a matter of ours. */
+	KUNIT_EXPECT_NULL(test, alloc_pages(GFP_KERNEL_ACCOUNT | __GFP_NOWARN,
+					    MAX_PAGE_ORDER + 1));
+	expect_nothing(test);
+}
+
+static void faults(struct kunit *test)
+{
+	bool outer, inner;
+
+	outer = bc_fault_enter();
+	KUNIT_EXPECT_TRUE(test, current->bc_fault);
+	KUNIT_EXPECT_EQ(test, VM_FAULT_OOM, bc_fault_leave(outer, VM_FAULT_OOM));
+	KUNIT_EXPECT_FALSE(test, current->bc_fault);
+
+	outer = bc_fault_enter();
+	current->bc_refused = true;
+	/* Others ask in between. */
+	inner = bc_refused_enter();
+	KUNIT_EXPECT_FALSE(test, bc_refused_leave(inner));
+	KUNIT_EXPECT_EQ(test, VM_FAULT_SIGBUS | VM_FAULT_MAJOR,
+			bc_fault_leave(outer, VM_FAULT_OOM | VM_FAULT_MAJOR));
+
+	/* Who has found another way was not in need of it. */
+	outer = bc_fault_enter();
+	current->bc_refused = true;
+	KUNIT_EXPECT_EQ(test, 0, bc_fault_leave(outer, 0));
+	/* What was before has nothing to do with it. */
+	current->bc_refused = true;
+	outer = bc_fault_enter();
+	KUNIT_EXPECT_EQ(test, VM_FAULT_OOM, bc_fault_leave(outer, VM_FAULT_OOM));
+	KUNIT_EXPECT_TRUE(test, current->bc_refused);
+	current->bc_refused = false;
+}
+
+/* What a removed group has left is returned; what is done for it is nobody's. */
+static void removed_group(struct kunit *test)
+{
+	struct res_owner *owner = bc_kmem_get_current();
+	struct page *page = alloc_pages(GFP_KERNEL_ACCOUNT, 1);
+	void *p = kmalloc(100, GFP_KERNEL_ACCOUNT);
+	void *area = vmalloc_bc(PAGE_SIZE), *q;
+	s64 all = atomic64_read(&bc->counter.root->usage);
+	u64 left;
+
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	KUNIT_ASSERT_NOT_NULL(test, p);
+	KUNIT_ASSERT_NOT_NULL(test, area);
+	left = usage();
+	cgroup_lock();
+	kmem_cgrp_subsys.css_killed(&bc->css);
+	cgroup_unlock();
+	q = kmalloc(100, GFP_KERNEL_ACCOUNT);
+	KUNIT_EXPECT_NOT_NULL(test, q);
+	kfree(q);
+	kfree(p);
+	__free_pages(page, 1);
+	vfree(area);
+	/* Others may have come or gone meanwhile; but not so much. */
+	KUNIT_EXPECT_LE(test, atomic64_read(&bc->counter.root->usage),
+			all - (s64)left / 2);
+	bc_set_active(NULL);
+	synchronize_rcu();
+	kmem_cgrp_subsys.css_free(&bc->css);
+	bc_kmem_put(owner);
+	bc = NULL;
+}
+
+static struct kunit_case kmem_test_cases[] = {
+	KUNIT_CASE(slab_objects),
+	KUNIT_CASE(slab_flag_or_cache),
+	KUNIT_CASE(slab_bulk),
+	KUNIT_CASE(slab_typesafe_by_rcu),
+	KUNIT_CASE(kmalloc_and_krealloc),
+	KUNIT_CASE(kfree_after_grace),
+	KUNIT_CASE(large_kmalloc),
+	KUNIT_CASE(pages),
+	KUNIT_CASE(pages_in_parts),
+	KUNIT_CASE(pages_in_bulk),
+	KUNIT_CASE(pages_given_away),
+	KUNIT_CASE(vmalloc_areas),
+	KUNIT_CASE(percpu_memory),
+	KUNIT_CASE(mempools),
+	KUNIT_CASE(xarrays),
+	KUNIT_CASE(scopes),
+	KUNIT_CASE(interrupts),
+	KUNIT_CASE(severities),
+	KUNIT_CASE(refused_pages),
+	KUNIT_CASE(faults),
+	KUNIT_CASE(removed_group),
+	{}
+};
+
+static struct kunit_suite kmem_test_suite = {
+	.name = "bc_kmem",
+	.init = kmem_test_init,
+	.exit = kmem_test_exit,
+	.test_cases = kmem_test_cases,
+};
+kunit_test_suite(kmem_test_suite);
+
+MODULE_DESCRIPTION("KUnit tests of kmem");
+MODULE_LICENSE("GPL");
