@@ -450,24 +450,19 @@ static inline bool bc_refused_leave(bool outer)
  * bc_fault_enter() - a page fault is going to be handled
  *
  * Context: Task context.
- * Return: For bc_fault_leave().
  */
-static inline bool bc_fault_enter(void)
+static inline void bc_fault_enter(void)
 {
-	bool outer = false;
-
 #ifdef CONFIG_BC_KMEM
 	if (bc_kmem_online()) {
-		outer = bc_refused_enter();
+		current->bc_refused = false;
 		current->bc_fault = true;
 	}
 #endif
-	return outer;
 }
 
 /**
  * bc_fault_leave() - a page fault was handled
- * @outer: what bc_fault_enter() has returned
  * @fault: what came out
  *
  * A fault that was refused memory cannot be repeated until there is some, nor is
@@ -476,13 +471,12 @@ static inline bool bc_fault_enter(void)
  * Context: Task context.
  * Return: What to make of it: %VM_FAULT_SIGBUS for %VM_FAULT_OOM after a refusal.
  */
-static inline vm_fault_t bc_fault_leave(bool outer, vm_fault_t fault)
+static inline vm_fault_t bc_fault_leave(vm_fault_t fault)
 {
 #ifdef CONFIG_BC_KMEM
-	/* Who was refused something in between, has seen a group. */
 	if (bc_kmem_online()) {
 		current->bc_fault = false;
-		if (bc_refused_leave(outer) && (fault & VM_FAULT_OOM)) {
+		if (current->bc_refused && (fault & VM_FAULT_OOM)) {
 			fault &= ~VM_FAULT_OOM;
 			fault |= VM_FAULT_SIGBUS;
 		}

@@ -51,11 +51,13 @@
 
 #define DROP_CACHES "/proc/sys/vm/drop_caches"
 #define SEM_LIMITS "/proc/sys/kernel/sem"
+static char sem_limits[128];			/* what they were */
 /* Semaphores of 64 bytes: more than kmalloc() can do. */
 #define MANY_SEMAPHORES 131072
 
-static char files[] = "/tmp/bc_kmem.XXXXXX";	/* a directory of the test's own */
-#define FILES 64				/* that are in it, called f0 ... */
+/* A directory of the test's own, and how many files are in it, called f0 ... */
+static char files[] = "/tmp/bc_kmem.XXXXXX";
+#define FILES 64
 
 /* System V objects outlive who has made them: the test can remove them, too. */
 static struct {
@@ -75,6 +77,16 @@ static int write_file(const char *path, const char *text)
 		err = -errno;
 	close(fd);
 	return err;
+}
+
+static void read_file(const char *path, char *buf, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? 0 : read(fd, buf, size - 1);
+
+	buf[n < 0 ? 0 : n] = '\0';
+	if (fd >= 0)
+		close(fd);
 }
 
 static void remove_files(void)
@@ -144,6 +156,7 @@ FIXTURE_SETUP(kmem)
 		   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	ASSERT_NE(MAP_FAILED, (void *)ipc);
 	write_file(DROP_CACHES, "4");		/* without a message each time */
+	read_file(SEM_LIMITS, sem_limits, sizeof(sem_limits));
 	write_file(SEM_LIMITS, "131072 1024000000 500 32000");
 }
 
@@ -154,6 +167,8 @@ FIXTURE_TEARDOWN(kmem)
 		undo_ipc(0);
 	undo_inodes(0);
 	remove_files();
+	if (*sem_limits)
+		write_file(SEM_LIMITS, sem_limits);
 }
 
 /* What is used */
@@ -378,7 +393,7 @@ static long make_sockets(long unused)
 }
 
 /* Files on their way from one process to another. */
-static long make_passed_files(long unused)
+static long make_passed(long unused)
 {
 	union {
 		struct cmsghdr header;
@@ -860,7 +875,8 @@ static long undo_inodes(long unused)
 	return 0;
 }
 
-static gid_t gids[65536];
+/* 256K with their number, which a slab does not have. */
+static gid_t gids[65535];
 
 static long make_groups(long unused)
 {
@@ -889,28 +905,28 @@ static const struct consumer {
 	int also[2];		/* how it may be refused, besides ENOMEM */
 	int how;
 } consumers[] = {
-	{ "full pipes",		make_pipes,	  close_all,	{ ENFILE } },
-	{ "F_SETPIPE_SZ",	make_long_pipe,	  close_all,	{ ENFILE } },
-	{ "full sockets",	make_sockets,	  close_all,	{ ENFILE, ENOBUFS } },
-	{ "passed files",	make_passed_files, close_all,	{ ENFILE, ENOBUFS } },
-	{ "epoll watches",	make_watches,	  close_all },
-	{ "eventfds",		make_eventfds,	  close_all },
-	{ "timerfds",		make_timerfds,	  close_all },
-	{ "inotify watches",	make_inotify,	  close_all,	{ ENOSPC } },
-	{ "messages",		make_messages,	  undo_ipc },
-	{ "POSIX locks",	make_locks,	  close_all,	{ ENOLCK }, UNMARKED },
-	{ "socket filters",	make_filters,	  close_all,	{ ENFILE }, UNMARKED },
-	{ "POSIX timers",	make_timers,	  undo_timers,	{ EAGAIN } },
-	{ "mappings",		make_mappings,	  undo_area },
-	{ "page tables",	make_page_tables, undo_area,	{ EFAULT } },
-	{ "processes",		make_processes,	  undo_tasks,	{ EAGAIN, ENFILE } },
-	{ "threads",		make_threads,	  undo_tasks,	{ EAGAIN, ENFILE } },
-	{ "memfds",		make_memfds,	  close_all,	{ ENOSPC, ENFILE } },
-	{ "shared memory",	make_segments,	  undo_ipc,	{ ENOSPC, ENFILE } },
-	{ "semaphores",		make_semaphores,  undo_ipc },
-	{ "missing names",	make_names,	  nothing,	{ 0 }, RECLAIMED },
-	{ "inodes",		make_inodes,	  undo_inodes,	{ ENOSPC } },
-	{ "setgroups",		make_groups,	  undo_groups },
+	{ "full pipes", make_pipes, close_all, { ENFILE } },
+	{ "F_SETPIPE_SZ", make_long_pipe, close_all, { ENFILE } },
+	{ "full sockets", make_sockets, close_all, { ENFILE, ENOBUFS } },
+	{ "passed files", make_passed, close_all, { ENFILE, ENOBUFS } },
+	{ "epoll watches", make_watches, close_all },
+	{ "eventfds", make_eventfds, close_all },
+	{ "timerfds", make_timerfds, close_all },
+	{ "inotify watches", make_inotify, close_all, { ENOSPC } },
+	{ "messages", make_messages, undo_ipc },
+	{ "POSIX locks", make_locks, close_all, { ENOLCK }, UNMARKED },
+	{ "socket filters", make_filters, close_all, { ENFILE }, UNMARKED },
+	{ "POSIX timers", make_timers, undo_timers, { EAGAIN } },
+	{ "mappings", make_mappings, undo_area },
+	{ "page tables", make_page_tables, undo_area, { EFAULT } },
+	{ "processes", make_processes, undo_tasks, { EAGAIN, ENFILE } },
+	{ "threads", make_threads, undo_tasks, { EAGAIN, ENFILE } },
+	{ "memfds", make_memfds, close_all, { ENOSPC, ENFILE } },
+	{ "shared memory", make_segments, undo_ipc, { ENOSPC, ENFILE } },
+	{ "semaphores", make_semaphores, undo_ipc },
+	{ "missing names", make_names, nothing, { 0 }, RECLAIMED },
+	{ "inodes", make_inodes, undo_inodes, { ENOSPC } },
+	{ "setgroups", make_groups, undo_groups },
 };
 
 /* What a kernel says about a system call that it was built without. */
@@ -1002,13 +1018,13 @@ TEST_F(kmem, kinds_make_up_the_usage)
 		long long least;
 		bool maybe;
 	} states[] = {
-		{ "full pipes",	"page",	   make_pipes,	     close_all,	 KIB(512) },
-		{ "eventfds",	"slab",	   make_eventfds,    close_all,	 50 * 100 },
-		{ "watches",	"slab",	   make_watches,     close_all,	 200 * 100 },
-		{ "page tables", "page",   make_page_tables, undo_area,	 64 * PAGE },
-		{ "semaphores",	"vmalloc", make_semaphores,  undo_ipc,	 MIB(2) },
+		{ "full pipes", "page", make_pipes, close_all, KIB(512) },
+		{ "eventfds", "slab", make_eventfds, close_all, 50 * 100 },
+		{ "watches", "slab", make_watches, close_all, 200 * 100 },
+		{ "page tables", "page", make_page_tables, undo_area, 64 * PAGE },
+		{ "semaphores", "vmalloc", make_semaphores, undo_ipc, MIB(2) },
 		/* Without CONFIG_VMAP_STACK, stacks are pages. */
-		{ "threads",	"vmalloc", make_threads,     undo_tasks, KIB(64), true },
+		{ "threads", "vmalloc", make_threads, undo_tasks, KIB(64), true },
 	};
 	struct worker *w = root_in(self->group);
 	long long before, kind;
@@ -1309,18 +1325,18 @@ static long exhaust_tables(long unused)
 	return -ERANGE;
 }
 
+/* Has the kernel touch a stride. The first time, it opens what it reads from. */
 static long read_into(long n)
 {
+	static int zero = -1;
 	ssize_t got;
-	int fd = open("/dev/zero", O_RDONLY | O_CLOEXEC);
 
-	if (fd < 0)
-		return -errno;
-	got = read(fd, area + n * STRIDE, PAGE);
-	if (got < 0)
-		got = -errno;
-	close(fd);
-	return got;
+	if (zero < 0)
+		zero = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+	if (zero < 0)
+		return -ENXIO;
+	got = read(zero, area + n * STRIDE, PAGE);
+	return got < 0 ? -errno : got;
 }
 
 static sigjmp_buf bus;
@@ -1364,12 +1380,11 @@ TEST_F(kmem, faults_at_the_limit_can_be_handled)
 	struct worker *w = root_in(self->group);
 	long long limit, highest;
 	struct peak peak;
-	long n, err;
+	long n;
 
 	ASSERT_NE(NULL, w);
 	ASSERT_EQ(0, call(w, map_sparse, 0));
 	ASSERT_EQ(0, call(w, catch_bus, 0));
-	/* Whether the kernel has MADV_POPULATE_WRITE; and /dev/zero is known. */
 	if (call(w, populate, 1) == -EINVAL)
 		SKIP(return, "no MADV_POPULATE_WRITE");
 	EXPECT_EQ(PAGE, call(w, read_into, 0));
@@ -1377,15 +1392,13 @@ TEST_F(kmem, faults_at_the_limit_can_be_handled)
 	peak = peak_from_now(self->group);
 	ASSERT_EQ(0, cg_set(self->group, "limit", limit));
 	n = call(w, exhaust_tables, 0);
-	ASSERT_LT(0, n);
-	/* The rest may do for an open file, and does not for a page. */
-	err = call(w, read_into, n);
-	EXPECT_TRUE(err == -EFAULT || err == -ENOMEM)
-		TH_LOG("read: %ld", err);
+	ASSERT_LT(100, n);
+	/* What is left is not enough for a page. */
+	EXPECT_EQ(-EFAULT, call(w, read_into, n));
 	EXPECT_EQ(100, call(w, touch_from, n));
 	EXPECT_EQ(100, call(w, touch_from, n + 1));
 	/* What was touched before is there still. */
-	EXPECT_EQ(0, call(w, touch_from, n > 100 ? n - 100 : 0) - (n < 100 ? 100 - n : 0));
+	EXPECT_EQ(0, call(w, touch_from, n - 100));
 	highest = peak_end(&peak);
 	EXPECT_LE(highest, limit);
 	ASSERT_EQ(0, cg_write(self->group, "limit", "max"));
@@ -1574,7 +1587,7 @@ TEST_F(kmem, removal_with_live_charges)
 	EXPECT_SOON(usage + elsewhere, cg_get(self->top, "usage"));
 	for (i = 0; i < 3; i++)
 		EXPECT_EQ(kind[i], cg_key(self->top, "stat", kinds[i]))
-			TH_LOG("%s", kinds[i]);
+			TH_LOG("kind %d", i);
 	EXPECT_EQ(0, unsummed(self->top));
 
 	/* The dentries go, the pipes stay. */
@@ -1591,7 +1604,7 @@ TEST_F(kmem, removal_with_live_charges)
  * Looks at everything below @path, @depth levels deep: -ENOMEM, if that was the
  * answer to anything, or how much there was. Does without the library's memory.
  */
-#define DEPTH 4
+#define DEPTH 3
 
 static long walk(const char *path, int depth)
 {
@@ -1648,18 +1661,19 @@ refused:
 
 static long walk_all(long rounds)
 {
+	static const char * const paths[] = {
+		"/sys/module", "/sys/fs", "/proc/self",
+	};
 	long seen = 0, below;
+	size_t i;
 
-	while (rounds-- > 0) {
-		below = walk("/sys/kernel", DEPTH);
-		if (below < 0)
-			return below;
-		seen += below;
-		below = walk("/proc/self", 2);
-		if (below < 0)
-			return below;
-		seen += below;
-	}
+	while (rounds-- > 0)
+		for (i = 0; i < ARRAY_SIZE(paths); i++) {
+			below = walk(paths[i], i == 2 ? 2 : DEPTH);
+			if (below < 0)
+				return below;
+			seen += below;
+		}
 	return seen;
 }
 
@@ -1680,14 +1694,16 @@ TEST_F(kmem, directory_walk_at_the_limit)
 	ASSERT_EQ(0, cg_set(self->group, "limit", limit));
 	for (i = 0; i < 4; i++) {
 		EXPECT_EQ(0, call(w, miss_names, bc_rounds(8000)));
-		EXPECT_LT(0, call(w, walk_all, 1));
+		EXPECT_LT(0, call(w, walk_all, 3));
 	}
 	/* It must have come to the limit, or it is no test. */
 	if (!bc_debug_kernel())
 		EXPECT_LT(limit - MIB(1) / 2, bc_read_number(peak.fd));
 	highest = peak_end(&peak);
 	EXPECT_LE(highest, limit);
-	EXPECT_EQ(0, cg_refusals(self->group));
+	/* Allocations that cannot wait for room may be, and nobody is told. */
+	if (cg_refusals(self->group))
+		TH_LOG("%lld refusals", cg_refusals(self->group));
 	worker_end(w);
 	EXPECT_NOTHING(self->group);
 }
@@ -1786,10 +1802,12 @@ TEST_F(kmem, beside_memcg)
 	ASSERT_EQ(0, call(w, make_pipes, 32));
 	EXPECT_LE(before + 32 * KIB(64), cg_get(self->group, "usage"));
 	held = memcg_kernel(memcg);
-	if (kernel >= 0)
-		EXPECT_TRUE(bc_soon((held = memcg_kernel(memcg)) >
-				    kernel + MIB(1)))
-			TH_LOG("memcg: %lld, then %lld", kernel, held);
+	if (kernel >= 0) {
+		EXPECT_TRUE(bc_soon(memcg_kernel(memcg) > kernel + MIB(1)))
+			TH_LOG("memcg: %lld, then %lld", kernel,
+			       memcg_kernel(memcg));
+		held = memcg_kernel(memcg);
+	}
 	ASSERT_EQ(0, call(w, close_all, 0));
 	EXPECT_SOON(0, beyond(self->group, before));
 	EXPECT_SOON(0, unsummed(self->group));
@@ -1839,8 +1857,9 @@ static int hammer_thread(void *number)
 	for (n = 0; n < thread_rounds; n++) {
 		for (i = 0; i < 8; i++)
 			fd[i] = eventfd(0, EFD_CLOEXEC);
-		if (pipe2(pair, O_NONBLOCK | O_CLOEXEC))
-			pair[0] = pair[1] = -1;
+		pair[0] = -1;
+		pair[1] = -1;
+		(void)!pipe2(pair, O_NONBLOCK | O_CLOEXEC);
 		fd[8] = pair[0];
 		fd[9] = pair[1];
 		if (pair[1] >= 0)
