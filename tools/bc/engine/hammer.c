@@ -267,8 +267,24 @@ static void remove_group(int i)
 
 /* Charges */
 
-static void hold(struct object *o, int res, struct ghost *ghost,
-		 struct res_owner *owner, u64 n)
+/* What is noted of an object's units, where such things are. */
+static unsigned int kind_of(const struct object *o)
+{
+	return (uintptr_t)o / sizeof(*o) % RES_KINDS;
+}
+
+static void note(struct res_root *r, struct res_owner *owner, unsigned int kind,
+		 long n)
+{
+	if (!r->kinds)
+		return;
+	preempt_disable();
+	res_stock_note(r, owner, kind, n);
+	preempt_enable();
+}
+
+static void hold_noted(struct object *o, int res, struct ghost *ghost,
+		       struct res_owner *owner, u64 n)
 {
 	o->owner = owner;
 	o->n = n;
@@ -276,6 +292,13 @@ static void hold(struct object *o, int res, struct ghost *ghost,
 	o->ghost = ghost;
 	for (; ghost; ghost = ghost->parent)
 		__atomic_fetch_add(&ghost->held[res], n, __ATOMIC_RELAXED);
+}
+
+static void hold(struct object *o, int res, struct ghost *ghost,
+		 struct res_owner *owner, u64 n)
+{
+	hold_noted(o, res, ghost, owner, n);
+	note(&root[res], owner, kind_of(o), n);
 }
 
 /* Some go back in two parts. */
@@ -295,12 +318,17 @@ static void release(struct object *o, u64 n)
 		o->owner = NULL;
 
 	preempt_disable();
-	uncharged = res_stock_uncharge(r, owner, n);
-	preempt_enable();
-	if (uncharged)
-		count(&fast);
+	if (r->kinds)
+		uncharged = res_stock_uncharge_kind(r, owner, n, kind_of(o));
 	else
-		res_counter_uncharge(owner, n);
+		uncharged = res_stock_uncharge(r, owner, n);
+	preempt_enable();
+	if (uncharged) {
+		count(&fast);
+		return;
+	}
+	note(r, owner, kind_of(o), -(long)n);
+	res_counter_uncharge(owner, n);
 }
 
 static enum bc_severity some_severity(void)
@@ -329,11 +357,15 @@ static bool charge_fast(struct object *o, int res, int i, u64 n)
 	if (g) {
 		owner = READ_ONCE(g->counter[res].owner);
 		ghost = g->ghost;
-		charged = res_stock_charge(&root[res], owner, n);
+		if (root[res].kinds)
+			charged = res_stock_charge_kind(&root[res], owner, n,
+							kind_of(o));
+		else
+			charged = res_stock_charge(&root[res], owner, n);
 	}
 	preempt_enable();
 	if (charged) {
-		hold(o, res, ghost, owner, n);
+		hold_noted(o, res, ghost, owner, n);
 		count(&fast);
 	}
 	return charged;
@@ -592,6 +624,10 @@ static void check_exact(int res)
 		res_counter_read(&groups[i]->counter[res], &snap);
 		if (snap.usage != m.usage[i])
 			fail("quiet, and usage is not what objects hold");
+		if (root[res].kinds &&
+		    snap.kinds[0] + snap.kinds[1] + snap.kinds[2] !=
+		    ghost_held(groups[i]->ghost, res))
+			fail("quiet, and kinds are not what objects hold");
 	}
 }
 
@@ -1080,9 +1116,16 @@ int main(int argc, char **argv)
 	shim_init();
 	shim_device = interrupt;
 	shim_teardown = teardown;
-	for (r = 0; r < RESOURCES; r++)
+	for (r = 0; r < RESOURCES; r++) {
+		/* One that tells kinds apart, and takes more than it needs. */
+		if (r == RESOURCES - 1) {
+			root[r].kinds = RES_KINDS;
+			root[r].stock_min = 2 * scale;
+			root[r].prefetch = true;
+		}
 		if (res_root_init(&root[r], &ops))
 			fail("no memory");
+	}
 	for (i = 0; i < GROUPS; i++) {
 		parent_of[i] = (int)below(i + 1) - 1;
 		make_group(i);
