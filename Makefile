@@ -16,8 +16,7 @@ help: ## these lines
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 demo: ## build, boot, and watch each controller stop something real
-	@scripts/kbuild test
-	@scripts/boot --share scripts -- sh /share/demo-guest
+	@scripts/demo
 
 test: ## the engine, KUnit on User-Mode Linux, kselftests in QEMU (T=NAME: one)
 	@scripts/test

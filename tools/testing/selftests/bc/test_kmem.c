@@ -898,6 +898,8 @@ static long undo_groups(long unused)
 #define UNMARKED 1
 /* Never refused: what is there is given up for what is new. */
 #define RECLAIMED 2
+/* Names must be looked up, to be removed. */
+#define UNDO_ALLOCATES 4
 
 static const struct consumer {
 	const char *name;
@@ -925,7 +927,7 @@ static const struct consumer {
 	{ "shared memory", make_segments, undo_ipc, { ENOSPC, ENFILE } },
 	{ "semaphores", make_semaphores, undo_ipc },
 	{ "missing names", make_names, nothing, { 0 }, RECLAIMED },
-	{ "inodes", make_inodes, undo_inodes, { ENOSPC } },
+	{ "inodes", make_inodes, undo_inodes, { ENOSPC }, UNDO_ALLOCATES },
 	{ "setgroups", make_groups, undo_groups },
 };
 
@@ -1138,6 +1140,8 @@ TEST_F(kmem, every_consumer)
 		}
 		ASSERT_EQ(0, call(w, nothing, 0))
 			TH_LOG("%s has killed", c->name);
+		if (c->how & UNDO_ALLOCATES)
+			ASSERT_EQ(0, cg_write(self->group, "limit", "max"));
 		EXPECT_EQ(0, call(w, c->undo, 0))
 			TH_LOG("%s, at the limit", c->name);
 		EXPECT_TRUE(bc_soon(!beyond(self->group, before)))
@@ -1601,29 +1605,26 @@ TEST_F(kmem, removal_with_live_charges)
 }
 
 /*
- * Looks at everything below @path, @depth levels deep: -ENOMEM, if that was the
- * answer to anything, or how much there was. Does without the library's memory.
+ * Looks at everything below @name in @dir, @depth levels deep: -ENOMEM, if that was
+ * the answer to anything, or how much there was. Does without the library's memory.
  */
 #define DEPTH 3
 
-static long walk(const char *path, int depth)
+static long walk_at(int dir, const char *name, int depth)
 {
-	static struct {
-		char path[PATH_MAX];
-		char entries[KIB(2)] __attribute__((aligned(8)));
-	} levels[DEPTH + 1];
+	static char entries[DEPTH + 1][KIB(2)] __attribute__((aligned(8)));
 	struct {
 		unsigned long long ino, off;
 		unsigned short len;
 		unsigned char type;
 		char name[];
 	} *entry;
-	char *buf = levels[depth].entries, *sub = levels[depth].path;
+	char *buf = entries[depth];
 	long n, at, below, seen = 0;
 	struct stat st;
 	int fd;
 
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return errno == ENOMEM || errno == ENFILE ? -errno : 0;
 	while ((n = syscall(SYS_getdents64, fd, buf, KIB(2))) > 0) {
@@ -1632,17 +1633,14 @@ static long walk(const char *path, int depth)
 			if (entry->name[0] == '.')
 				continue;
 			seen++;
-			if ((size_t)snprintf(sub, PATH_MAX, "%s/%s", path,
-					     entry->name) >= PATH_MAX)
-				continue;
-			if (lstat(sub, &st)) {
+			if (fstatat(fd, entry->name, &st, AT_SYMLINK_NOFOLLOW)) {
 				if (errno == ENOMEM)
 					goto refused;
 				continue;
 			}
 			if (!depth || !S_ISDIR(st.st_mode))
 				continue;
-			below = walk(sub, depth - 1);
+			below = walk_at(fd, entry->name, depth - 1);
 			if (below < 0) {
 				close(fd);
 				return below;
@@ -1657,6 +1655,11 @@ static long walk(const char *path, int depth)
 refused:
 	close(fd);
 	return -ENOMEM;
+}
+
+static long walk(const char *path, int depth)
+{
+	return walk_at(AT_FDCWD, path, depth);
 }
 
 static long walk_all(long rounds)
@@ -1792,7 +1795,8 @@ TEST_F(kmem, beside_memcg)
 	w = root_in(self->group);
 	ASSERT_NE(NULL, w);
 	ASSERT_EQ(0, cg_attach(memcg, w->pid));
-	ASSERT_EQ(0, call(w, make_pipes, 16));
+	/* As many as it will have: room for descriptors is kept. */
+	ASSERT_EQ(0, call(w, make_pipes, 32));
 	ASSERT_EQ(0, call(w, close_all, 0));
 	before = quiet(self->group);
 	kernel = memcg_kernel(memcg);
@@ -1903,6 +1907,9 @@ TEST_F(kmem, threads_hammer_at_the_limit)
 	struct peak peak;
 
 	ASSERT_NE(NULL, w);
+	/* What the first threads leave, the next ones use. */
+	ASSERT_EQ(0, call(w, start_hammers, 10));
+	ASSERT_EQ(0, call(w, run_hammers, 0));
 	before = quiet(self->group);
 	ASSERT_EQ(0, call(w, start_hammers, bc_rounds(400)));
 	/* Less than the threads would like to have together. */
