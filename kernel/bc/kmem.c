@@ -37,6 +37,7 @@
 
 #include <linux/capability.h>
 #include <linux/cgroup.h>
+#include <linux/export.h>
 #include <linux/gfp.h>
 #include <linux/jiffies.h>
 #include <linux/kasan.h>
@@ -78,7 +79,9 @@ struct kmem_group {
 };
 
 DEFINE_STATIC_KEY_FALSE(bc_kmem_key);
+EXPORT_SYMBOL_GPL(bc_kmem_key);
 DEFINE_PER_CPU(struct res_owner *, bc_int_active);
+EXPORT_PER_CPU_SYMBOL_GPL(bc_int_active);
 
 static bool kmem_limit_hit(struct beancounter *bc,
 			   const struct res_refusal *refusal, bool may_block);
@@ -431,8 +434,12 @@ void __bc_page_uncharge(struct page *page, unsigned int order)
 
 	if (unlikely(!ext))
 		return;
-	/* Most pages are not charged, and do not have to say so more than once. */
-	if (!*kmem_page_word(ext) && !IS_ENABLED(CONFIG_DEBUG_VM)) {
+	/*
+	 * Most pages are not charged, and do not have to say so more than once;
+	 * least of all those of sizes that the buddy allocator does not have.
+	 */
+	if (!*kmem_page_word(ext) &&
+	    !(IS_ENABLED(CONFIG_DEBUG_VM) && order <= MAX_PAGE_ORDER)) {
 		page_ext_put(ext);
 		return;
 	}
@@ -675,6 +682,7 @@ struct res_owner *__bc_kmem_get_current(void)
 		return BC_NOBODY;
 	return bc_get_owner(&kmem_resource, NULL) ?: BC_NOBODY;
 }
+EXPORT_SYMBOL_GPL(__bc_kmem_get_current);
 
 struct res_owner *__bc_kmem_get_of(struct cgroup_subsys_state *css)
 {
@@ -686,8 +694,10 @@ struct res_owner *__bc_kmem_get_of(struct cgroup_subsys_state *css)
 	rcu_read_unlock();
 	return owner ?: BC_NOBODY;
 }
+EXPORT_SYMBOL_GPL(__bc_kmem_get_of);
 
 void __bc_kmem_put(struct res_owner *owner)
 {
 	res_owner_put(owner);
 }
+EXPORT_SYMBOL_GPL(__bc_kmem_put);

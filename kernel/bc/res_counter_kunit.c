@@ -1658,6 +1658,70 @@ static void underflow_is_reported_and_stops_at_zero(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, told->freed, 2);
 }
 
+static void note(struct told *told, struct res_owner *owner, unsigned int kind,
+		 long n)
+{
+	preempt_disable();
+	res_stock_note(&told->root, owner, kind, n);
+	preempt_enable();
+}
+
+static void expect_kinds(struct kunit *test, struct res_counter *counter, u64 a,
+			 u64 b, u64 c)
+{
+	KUNIT_EXPECT_EQ(test, snapshot(counter).kinds[0], a);
+	KUNIT_EXPECT_EQ(test, snapshot(counter).kinds[1], b);
+	KUNIT_EXPECT_EQ(test, snapshot(counter).kinds[2], c);
+}
+
+/* From stock or not, here and above, and after a removal in what is left of that. */
+static void kinds_are_of_whoever_holds(struct kunit *test)
+{
+	struct told *told = new_root(test);
+	struct res_counter *top = new_counter(test, told, NULL);
+	struct res_counter *low = new_counter(test, told, top);
+	struct res_owner *owner;
+	int i;
+
+	told->root.kinds = RES_KINDS;
+	/* What is reserved and not used is of no kind. */
+	KUNIT_EXPECT_EQ(test, 0, res_counter_set_reserved(low, 20, false, NULL, 0));
+	owner = must_charge(test, low, 10);
+	note(told, owner, 0, 7);
+	note(told, owner, 1, 3);
+	expect_kinds(test, low, 7, 3, 0);
+	expect_kinds(test, top, 7, 3, 0);
+	KUNIT_EXPECT_EQ(test, snapshot(top).usage, 20);
+
+	/* Some go into the stock and some come from there, or there is none. */
+	for (i = 0; i < 20; i++) {
+		struct res_owner *more = must_charge(test, low, 1 + i % 5);
+
+		note(told, more, i % 3, 1 + i % 5);
+		note(told, more, i % 3, -(1 + i % 5));
+		uncharge(told, more, 1 + i % 5);
+	}
+	expect_kinds(test, low, 7, 3, 0);
+	expect_kinds(test, top, 7, 3, 0);
+
+	/* They can become others. */
+	note(told, owner, 0, -2);
+	note(told, owner, 2, 2);
+	expect_kinds(test, top, 5, 3, 2);
+
+	res_counter_remove(low);
+	expect_kinds(test, top, 5, 3, 2);
+	note(told, owner, 1, -3);
+	uncharge(told, owner, 3);
+	expect_kinds(test, top, 5, 0, 2);
+	res_counter_remove(top);
+	/* Nobody is left who would know. */
+	note(told, owner, 0, -5);
+	note(told, owner, 2, -2);
+	uncharge(told, owner, 7);
+	KUNIT_EXPECT_EQ(test, root_usage(told), 0);
+}
+
 static struct kunit_case res_counter_cases[] = {
 	KUNIT_CASE(limit_holds_to_the_unit),
 	KUNIT_CASE(limit_of_zero_refuses_all),
@@ -1687,6 +1751,7 @@ static struct kunit_case res_counter_cases[] = {
 	KUNIT_CASE(no_stock_near_a_bound),
 	KUNIT_CASE(closed_stock_keeps_nothing),
 	KUNIT_CASE(bounds_are_compared_without_stock),
+	KUNIT_CASE(kinds_are_of_whoever_holds),
 	KUNIT_CASE(as_many_as_there_are),
 	KUNIT_CASE(all_or_none),
 	KUNIT_CASE_SLOW(random_operations_match_the_model),
