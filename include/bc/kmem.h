@@ -340,14 +340,14 @@ static inline struct res_owner *bc_kmem_get_current(void)
  * bc_kmem_get_of() - the kmem group that the group of another controller is in
  * @css: the group, in its hierarchy; %NULL: none
  *
- * In a v1 hierarchy without kmem, that is nobody.
+ * That is not known if kmem is in another hierarchy, or if there is no group.
  *
  * Context: Any context but NMI.
- * Return: For bc_set_active(), until bc_kmem_put().
+ * Return: For bc_set_active(), until bc_kmem_put(); %NULL, if it is not known.
  */
 static inline struct res_owner *bc_kmem_get_of(struct cgroup_subsys_state *css)
 {
-	return css && bc_kmem_online() ? __bc_kmem_get_of(css) : BC_NOBODY;
+	return css && bc_kmem_online() ? __bc_kmem_get_of(css) : NULL;
 }
 
 /**
@@ -355,14 +355,14 @@ static inline struct res_owner *bc_kmem_get_of(struct cgroup_subsys_state *css)
  * @memcg: the memcg, %NULL: none
  *
  * Context: Any context but NMI.
- * Return: For bc_set_active(), until bc_kmem_put().
+ * Return: As bc_kmem_get_of().
  */
 static inline struct res_owner *bc_kmem_get_memcg(struct mem_cgroup *memcg)
 {
 #ifdef CONFIG_MEMCG
 	return bc_kmem_get_of(memcg ? &memcg->css : NULL);
 #else
-	return BC_NOBODY;
+	return NULL;
 #endif
 }
 

@@ -47,6 +47,7 @@
 #include <linux/ratelimit.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
+#include <linux/user_namespace.h>
 #include <linux/workqueue.h>
 
 #include "internal.h"
@@ -197,8 +198,11 @@ static void bc_forced(const struct res_refusal *refusal)
 
 static bool bc_privileged(void)
 {
-	/* Whatever task an interrupt has found. */
-	return in_task() && capable(CAP_SYS_ADMIN);
+	/*
+	 * Not of whatever task an interrupt has found; and without audit, as it
+	 * is nothing that the task has asked for.
+	 */
+	return in_task() && ns_capable_noaudit(&init_user_ns, CAP_SYS_ADMIN);
 }
 
 static void bc_barrier_hit(struct res_counter *counter)

@@ -44,6 +44,7 @@
 #include <linux/kfence.h>
 #include <linux/memcontrol.h>
 #include <linux/mm.h>
+#include <linux/mutex.h>
 #include <linux/oom.h>
 #include <linux/page_ext.h>
 #include <linux/percpu.h>
@@ -51,6 +52,7 @@
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/sizes.h>
+#include <linux/swap.h>
 #include <linux/vmalloc.h>
 
 #include <bc/beancounter.h>
@@ -73,8 +75,18 @@ enum kmem_kind {
 /* After a pass over unused objects that has made no room, none for so long. */
 #define KMEM_SHRINK_PAUSE	(HZ / 10)
 
+/* So many pages are given up for the inodes that they keep. */
+#define KMEM_SHRINK_PAGES	128
+
+/**
+ * struct kmem_group - a group's account of kernel memory
+ * @bc: the account
+ * @shrinking: one task makes room
+ * @no_shrink_until: jiffies; nobody tries before
+ */
 struct kmem_group {
 	struct beancounter	bc;
+	struct mutex		shrinking;	/* one at a time */
 	unsigned long		no_shrink_until;
 };
 
@@ -83,6 +95,7 @@ EXPORT_SYMBOL_GPL(bc_kmem_key);
 DEFINE_PER_CPU(struct res_owner *, bc_int_active);
 EXPORT_PER_CPU_SYMBOL_GPL(bc_int_active);
 
+static int kmem_init(struct beancounter *bc);
 static bool kmem_limit_hit(struct beancounter *bc,
 			   const struct res_refusal *refusal, bool may_block);
 
@@ -101,6 +114,7 @@ static struct bc_resource kmem_resource = {
 	/* What memcg takes at a time, too: a fork takes about half of it. */
 	.stock_min	= SZ_256K,
 	.kinds		= { "slab", "page", "vmalloc" },
+	.init		= kmem_init,
 	.capacity	= kmem_capacity,
 	.limit_hit	= kmem_limit_hit,
 };
@@ -131,14 +145,18 @@ struct cgroup_subsys kmem_cgrp_subsys = {
  *    device: whoever could be told is not there any more.
  *  - Between barrier and limit there is some for those who are in trouble without
  *    it: in a page fault, or for whom the allocator has reserves, too.
+ *
+ * That the task dies is no reason to charge somebody else, who is @active then.
  */
-static enum bc_severity kmem_severity(gfp_t gfp)
+static enum bc_severity kmem_severity(gfp_t gfp, struct res_owner *active)
 {
 	if (gfp & __GFP_NOFAIL)
 		return BC_FORCE;
-	if (in_task() &&
-	    ((current->flags & (PF_MEMALLOC | PF_EXITING | PF_WQ_WORKER)) ||
-	     tsk_is_oom_victim(current) || fatal_signal_pending(current)))
+	if (in_task() && (current->flags & (PF_MEMALLOC | PF_WQ_WORKER)))
+		return BC_FORCE;
+	if (!active && ((current->flags & PF_EXITING) ||
+			tsk_is_oom_victim(current) ||
+			fatal_signal_pending(current)))
 		return BC_FORCE;
 	if ((gfp & (__GFP_BC_LIMIT | __GFP_HIGH)) ||
 	    (in_task() && current->bc_fault))
@@ -171,7 +189,7 @@ static noinline struct res_owner *
 kmem_charge_slowpath(u64 n, enum kmem_kind kind, gfp_t gfp)
 {
 	struct res_owner *active = kmem_active();
-	const enum bc_severity severity = kmem_severity(gfp);
+	const enum bc_severity severity = kmem_severity(gfp, active);
 	const bool may_block = gfpflags_allow_blocking(gfp);
 	const bool nofs = may_block && !(gfp & __GFP_FS);
 	struct res_owner *owner;
@@ -269,26 +287,6 @@ static unsigned long kmem_shrink_pass(struct mem_cgroup *memcg, int priority)
 	return freed;
 }
 
-/*
- * Has unused objects given up. A pass over an eighth of them may find too few to
- * begin with, or do no more than note that they are unused still; then there is one
- * over all.
- */
-static unsigned long kmem_shrink(struct mem_cgroup *memcg)
-{
-	unsigned int noreclaim;
-	unsigned long freed;
-
-	fs_reclaim_acquire(GFP_KERNEL);
-	noreclaim = memalloc_noreclaim_save();
-	freed = kmem_shrink_pass(memcg, 4);
-	if (!freed)
-		freed = kmem_shrink_pass(memcg, 0);
-	memalloc_noreclaim_restore(noreclaim);
-	fs_reclaim_release(GFP_KERNEL);
-	return freed;
-}
-
 #ifdef CONFIG_MEMCG
 /* The memcg that has what @bc is charged for, with a reference; it may be the root. */
 static struct mem_cgroup *kmem_get_memcg(struct beancounter *bc)
@@ -323,34 +321,91 @@ static bool kmem_has_room(struct beancounter *bc,
 	       snap.usage <= refusal->bound - refusal->n;
 }
 
+/* What has been given up is freed a grace period later. */
+static bool kmem_has_room_after(struct beancounter *bc,
+				const struct res_refusal *refusal,
+				unsigned long freed)
+{
+	if (freed)
+		rcu_barrier();
+	return kmem_has_room(bc, refusal);
+}
+
 /*
- * Makes room in @bc, if there is something that is charged and not used. Once for a
- * charge: it is tried again only if there is room. A group that fills its memory
- * with something else does not have everybody's objects searched all the time.
+ * Has unused objects given up: an eighth of them, which may be too few to begin with,
+ * or do no more than note that they are unused still; then all. An inode is not unused
+ * while pages of its file are cached: where it is known whose these are, some are
+ * given up at last.
+ */
+static bool kmem_shrink(struct beancounter *bc, const struct res_refusal *refusal,
+			struct mem_cgroup *memcg)
+{
+	unsigned long freed;
+
+	if (kmem_has_room_after(bc, refusal, kmem_shrink_pass(memcg, 4)) ||
+	    kmem_has_room_after(bc, refusal, kmem_shrink_pass(memcg, 0)))
+		return true;
+#ifdef CONFIG_MEMCG
+	if (memcg && !mem_cgroup_is_root(memcg)) {
+		freed = try_to_free_mem_cgroup_pages(memcg, KMEM_SHRINK_PAGES,
+						     GFP_KERNEL, 0, NULL);
+		freed += kmem_shrink_pass(memcg, 0);
+		return kmem_has_room_after(bc, refusal, freed);
+	}
+#endif
+	return false;
+}
+
+/*
+ * Makes room in @bc, if there is something that is charged and not used. The charge is
+ * tried again only if there is room. One task does this for all that are refused, and
+ * a group that fills its memory with something else does not have everybody's objects
+ * searched all the time.
+ *
+ * Waiting for that task is as good as doing it: no lock that it may need is held by
+ * who allocates with __GFP_FS.
  */
 static bool kmem_limit_hit(struct beancounter *bc,
 			   const struct res_refusal *refusal, bool may_block)
 {
 	struct kmem_group *group = container_of(bc, struct kmem_group, bc);
 	struct mem_cgroup *memcg;
-	unsigned long freed;
+	unsigned int noreclaim;
+	bool room;
 
-	/* This is not what the machine lacks; that has its own ways. */
-	if (refusal->machine || !may_block ||
-	    !(current_gfp_context(GFP_KERNEL) & __GFP_FS) ||
-	    time_before(jiffies, READ_ONCE(group->no_shrink_until)))
+	/* What the machine lacks it gets by its own ways. */
+	if (refusal->machine || refusal->n > refusal->bound || !may_block ||
+	    !(current_gfp_context(GFP_KERNEL) & __GFP_FS))
+		return false;
+	/* Nobody cleans up for somebody else. */
+	if (kmem_active())
+		return false;
+	if (mutex_lock_killable(&group->shrinking))
 		return false;
 
-	memcg = kmem_get_memcg(bc);
-	freed = kmem_shrink(memcg);
-	mem_cgroup_put(memcg);
-	/* Dentries and inodes are freed a grace period after they were given up. */
-	if (freed)
-		rcu_barrier();
-	if (kmem_has_room(bc, refusal))
-		return true;
-	WRITE_ONCE(group->no_shrink_until, jiffies + KMEM_SHRINK_PAUSE);
-	return false;
+	room = kmem_has_room(bc, refusal);
+	if (!room && !time_before(jiffies, group->no_shrink_until)) {
+		memcg = kmem_get_memcg(bc);
+		fs_reclaim_acquire(GFP_KERNEL);
+		noreclaim = memalloc_noreclaim_save();
+		room = kmem_shrink(bc, refusal, memcg);
+		memalloc_noreclaim_restore(noreclaim);
+		fs_reclaim_release(GFP_KERNEL);
+		mem_cgroup_put(memcg);
+		if (!room)
+			group->no_shrink_until = jiffies + KMEM_SHRINK_PAUSE;
+	}
+	mutex_unlock(&group->shrinking);
+	return room;
+}
+
+static int kmem_init(struct beancounter *bc)
+{
+	struct kmem_group *group = container_of(bc, struct kmem_group, bc);
+
+	mutex_init(&group->shrinking);
+	group->no_shrink_until = jiffies;
+	return 0;
 }
 
 /* Pages */
@@ -478,13 +533,16 @@ int __bc_stack_charge(struct vm_struct *vm)
 	const u64 size = vm->nr_pages * PAGE_SIZE;
 	struct res_owner *owner = kmem_charge(size, KMEM_VMALLOC, GFP_KERNEL);
 	unsigned long word = (unsigned long)owner | KMEM_IS_VMALLOC;
+	bool set = true;
 	unsigned int i;
 
 	if (IS_ERR_OR_NULL(owner))
 		return PTR_ERR_OR_ZERO(owner);
+	/* All pages have a place for it, or none has. */
 	for (i = 0; i < vm->nr_pages; i++)
-		if (!kmem_page_set(vm->pages[i], 0, word))
-			kmem_uncharge(owner, PAGE_SIZE, KMEM_VMALLOC);
+		set &= kmem_page_set(vm->pages[i], 0, word);
+	if (unlikely(!set))
+		kmem_uncharge(owner, size, KMEM_VMALLOC);
 	return 0;
 }
 
@@ -686,13 +744,16 @@ EXPORT_SYMBOL_GPL(__bc_kmem_get_current);
 
 struct res_owner *__bc_kmem_get_of(struct cgroup_subsys_state *css)
 {
-	struct res_owner *owner;
+	struct cgroup_subsys_state *ours;
+	struct res_owner *owner = NULL;
 
 	rcu_read_lock();
-	owner = bc_get_owner(&kmem_resource,
-			     cgroup_e_css(css->cgroup, &kmem_cgrp_subsys));
+	ours = cgroup_e_css(css->cgroup, &kmem_cgrp_subsys);
+	/* Of another hierarchy we would get the root here. */
+	if (ours->cgroup->root == css->cgroup->root)
+		owner = bc_get_owner(&kmem_resource, ours) ?: BC_NOBODY;
 	rcu_read_unlock();
-	return owner ?: BC_NOBODY;
+	return owner;
 }
 EXPORT_SYMBOL_GPL(__bc_kmem_get_of);
 

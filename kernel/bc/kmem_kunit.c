@@ -118,7 +118,7 @@ static void slab_objects(struct kunit *test)
 {
 	struct kmem_cache *s = new_cache(test, SLAB_ACCOUNT);
 	u64 size = object_size(test, s);
-	void *p[300];
+	static void *p[300];
 	int i;
 
 	for (i = 0; i < ARRAY_SIZE(p); i++) {
