@@ -12,14 +12,19 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
+#include <linux/bpf.h>
+#include <linux/fanotify.h>
 #include <linux/filter.h>
+#include <linux/loop.h>
 #include <linux/membarrier.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <netinet/in.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -2087,6 +2092,302 @@ TEST_F(kmem, events_are_their_watchers)
 	EXPECT_SOON(0, beyond(self->group, watching));
 	worker_end(watcher);
 	worker_end(actor);
+	EXPECT_NOTHING(self->group);
+	EXPECT_NOTHING(other);
+}
+
+/* Events of what is done to the files, which wait to be read. */
+static long watch_by_fanotify(long unused)
+{
+	int fd = syscall(SYS_fanotify_init, FAN_CLASS_NOTIF | FAN_CLOEXEC |
+			 FAN_NONBLOCK | FAN_REPORT_TID, O_RDONLY);
+
+	(void)unused;
+	if (fd < 0)
+		return -errno;
+	if (syscall(SYS_fanotify_mark, fd, FAN_MARK_ADD, FAN_OPEN |
+		    FAN_EVENT_ON_CHILD, AT_FDCWD, files))
+		return -errno;
+	return keep(fd);
+}
+
+/* Each file once: events that say the same are one. */
+static long open_all_files(long unused)
+{
+	char path[128];
+	int i, fd;
+
+	(void)unused;
+	for (i = 0; i < FILES; i++) {
+		snprintf(path, sizeof(path), "%s/f%d", files, i);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (fd < 0)
+			return -errno;
+		close(fd);
+	}
+	return 0;
+}
+
+TEST_F(kmem, fanotify_events_are_their_watchers)
+{
+	char *other = cg_new(self->top, "other");
+	struct worker *watcher, *actor;
+	long long watching, acting;
+	long err;
+
+	ASSERT_NE(NULL, other);
+	watcher = root_in(self->group);
+	actor = root_in(other);
+	ASSERT_NE(NULL, watcher);
+	ASSERT_NE(NULL, actor);
+	ASSERT_EQ(0, call(actor, open_all_files, 0));
+	err = call(watcher, watch_by_fanotify, 0);
+	if (not_there(err))
+		SKIP(return, "no fanotify");
+	ASSERT_EQ(0, err);
+	watching = quiet(self->group);
+	acting = quiet(other);
+	EXPECT_EQ(0, call(actor, open_all_files, 0));
+	EXPECT_SOON(0, beyond(other, acting));
+	EXPECT_LE(watching + FILES * 32, cg_get(self->group, "usage"));
+	EXPECT_EQ(0, unsummed(self->group));
+	EXPECT_EQ(0, call(watcher, close_all, 0));
+	worker_end(watcher);
+	worker_end(actor);
+	EXPECT_NOTHING(self->group);
+	EXPECT_NOTHING(other);
+}
+
+#define ELEMENTS 500
+
+static union bpf_attr bpf_attr;
+static int map = -1;
+static pid_t maker;
+
+static long sys_bpf(int cmd)
+{
+	long fd = syscall(SYS_bpf, cmd, &bpf_attr, sizeof(bpf_attr));
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* Without elements; returns the descriptor. */
+static long make_map(long unused)
+{
+	(void)unused;
+	memset(&bpf_attr, 0, sizeof(bpf_attr));
+	bpf_attr.map_type = BPF_MAP_TYPE_HASH;
+	bpf_attr.key_size = sizeof(int);
+	bpf_attr.value_size = 200;
+	bpf_attr.max_entries = ELEMENTS;
+	bpf_attr.map_flags = BPF_F_NO_PREALLOC;
+	map = sys_bpf(BPF_MAP_CREATE);
+	return map;
+}
+
+static long close_map(long unused)
+{
+	(void)unused;
+	return close(map) ? -errno : 0;
+}
+
+/* The map that @maker has as @fd. */
+static long fill_map_of(long fd)
+{
+	static char value[200];
+	int pidfd = syscall(SYS_pidfd_open, maker, 0), key;
+	long err = 0;
+
+	map = syscall(438 /* pidfd_getfd */, pidfd, (int)fd, 0);
+	if (map < 0)
+		return -errno;
+	close(pidfd);
+	for (key = 0; key < ELEMENTS && !err; key++) {
+		memset(&bpf_attr, 0, sizeof(bpf_attr));
+		bpf_attr.map_fd = map;
+		bpf_attr.key = (unsigned long)&key;
+		bpf_attr.value = (unsigned long)value;
+		err = sys_bpf(BPF_MAP_UPDATE_ELEM);
+	}
+	return err ?: close_map(0);
+}
+
+TEST_F(kmem, map_elements_are_its_makers)
+{
+	char *other = cg_new(self->top, "other");
+	struct worker *owner, *user;
+	long long before;
+	long fd;
+
+	ASSERT_NE(NULL, other);
+	owner = root_in(self->group);
+	ASSERT_NE(NULL, owner);
+	fd = call(owner, make_map, 0);
+	if (not_there(fd) || fd == -EPERM)
+		SKIP(return, "no BPF maps");
+	ASSERT_LE(0, fd);
+	maker = owner->pid;
+	user = root_in(other);
+	ASSERT_NE(NULL, user);
+	before = quiet(self->group);
+	ASSERT_EQ(0, call(user, fill_map_of, fd));
+	EXPECT_LE(before + ELEMENTS * 200, cg_get(self->group, "usage"));
+	EXPECT_EQ(0, unsummed(self->group));
+	worker_end(user);
+	EXPECT_NOTHING(other);
+	EXPECT_EQ(0, call(owner, close_map, 0));
+	worker_end(owner);
+	EXPECT_NOTHING(self->group);
+}
+
+#define LOOP "/dev/loop0"
+#define WRITES 200
+/* As far apart as pages that a node of the page cache knows. */
+#define APART (64L * PAGE)
+
+static long write_through_loop(long n)
+{
+	static char data[PAGE] __attribute__((aligned(PAGE)));
+	int fd = open(LOOP, O_RDWR | O_DIRECT | O_CLOEXEC);
+	long err = fd < 0 ? -errno : 0;
+
+	while (!err && n-- > 0)
+		if (pwrite(fd, data, PAGE, n * APART) != PAGE)
+			err = -errno;
+	close(fd);
+	return err;
+}
+
+/* Needs the I/O controller to know who has written: v2. */
+TEST_F(kmem, loop_io_is_its_writers)
+{
+	char *root, backing[128];
+	int fd, loop = -1;
+	struct worker *w;
+	long long before;
+
+	if (!variant->v2)
+		SKIP(return, "v2 knows whose I/O it is");
+	root = strdup(self->top);
+	ASSERT_NE(NULL, root);
+	*strrchr(root, '/') = '\0';
+	if (cg_write(root, "cgroup.subtree_control", "+io") ||
+	    cg_write(self->top, "cgroup.subtree_control", "+io"))
+		SKIP(return, "no I/O controller");
+	snprintf(backing, sizeof(backing), "%s/f0", files);
+	fd = open(backing, O_RDWR | O_CLOEXEC);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, ftruncate(fd, (WRITES + 1) * APART));
+	loop = open(LOOP, O_RDWR | O_CLOEXEC);
+	if (loop < 0 || ioctl(loop, LOOP_SET_FD, fd))
+		SKIP(return, "no loop device");
+	w = root_in(self->group);
+	ASSERT_NE(NULL, w);
+	EXPECT_EQ(0, call(w, write_through_loop, 2));
+	before = quiet(self->group);
+	EXPECT_EQ(0, call(w, write_through_loop, WRITES));
+	/* The file's page cache, made by a thread of the kernel's. */
+	EXPECT_LE(before + (WRITES - 2) * 512LL, cg_get(self->group, "usage"));
+	EXPECT_SOON(0, unsummed(self->group));
+	ioctl(loop, LOOP_CLR_FD, 0);
+	close(loop);
+	EXPECT_EQ(0, ftruncate(fd, 0));
+	close(fd);
+	worker_end(w);
+	EXPECT_NOTHING(self->group);
+	cg_write(self->top, "cgroup.subtree_control", "-io");
+	cg_write(root, "cgroup.subtree_control", "-io");
+}
+
+#define CONNECTIONS 20
+
+static struct sockaddr_in server = {
+	.sin_family = AF_INET,
+};
+
+static long listen_at(long port)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int on = 1;
+
+	server.sin_port = htons(port);
+	server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	if (fd < 0)
+		return -errno;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (bind(fd, (void *)&server, sizeof(server)) ||
+	    listen(fd, CONNECTIONS))
+		return -errno;
+	return keep(fd) ?: fd;
+}
+
+static long connect_to(long port)
+{
+	/* Nothing is to be left of them when they are closed. */
+	static const struct linger reset = { .l_onoff = 1 };
+	int i;
+
+	server.sin_port = htons(port);
+	server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	for (i = 0; i < CONNECTIONS; i++) {
+		int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+		if (fd < 0)
+			return -errno;
+		keep(fd);
+		setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+		if (connect(fd, (void *)&server, sizeof(server)))
+			return -errno;
+	}
+	return 0;
+}
+
+static long accept_from(long fd)
+{
+	long err = 0;
+	int i;
+
+	for (i = 0; i < CONNECTIONS && !err; i++)
+		err = keep(accept(fd, NULL, NULL));
+	return err;
+}
+
+/* The kernel makes the socket before anybody accepts it: nobody's, until then. */
+TEST_F(kmem, accepted_sockets)
+{
+	char *other = cg_new(self->top, "other");
+	long long before, waiting;
+	struct worker *w, *client;
+	struct ifreq_flags {
+		char name[16];
+		short flags;
+		char rest[22];
+	} lo = { .name = "lo", .flags = 1 /* up */ };
+	int sock, port = 20000 + variant->v2;
+	long fd;
+
+	ASSERT_NE(NULL, other);
+	sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (sock < 0)
+		SKIP(return, "no network");
+	ioctl(sock, 0x8914 /* SIOCSIFFLAGS */, &lo);
+	close(sock);
+	w = root_in(self->group);
+	client = root_in(other);
+	ASSERT_TRUE(w && client);
+	before = quiet(self->group);
+	fd = call(w, listen_at, port);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, call(client, connect_to, port));
+	waiting = quiet(self->group);
+	EXPECT_EQ(0, call(w, accept_from, fd));
+	/* Half of that would be enough for all but what TCP has. */
+	EXPECT_LE(waiting + CONNECTIONS * 2500LL, cg_get(self->group, "usage"));
+	EXPECT_EQ(0, call(client, close_all, 0));
+	EXPECT_EQ(0, call(w, close_all, 0));
+	EXPECT_SOON(0, beyond(self->group, before));
+	worker_end(client);
+	worker_end(w);
 	EXPECT_NOTHING(self->group);
 	EXPECT_NOTHING(other);
 }
