@@ -8,7 +8,7 @@
 KVER ?= 6.12
 export KVER KSRC O JOBS T
 
-.PHONY: help demo test test-debug shell check check-series model bench series apply \
+.PHONY: help demo test test-debug test-mainline shell check check-series model bench series apply \
 	deb clean
 .DEFAULT_GOAL := help
 
@@ -23,6 +23,9 @@ test: ## the engine, KUnit on User-Mode Linux, kselftests in QEMU (T=NAME: one)
 
 test-debug: ## the kselftests under KASAN, lockdep, kmemleak and the like
 	@scripts/test --debug
+
+test-mainline: ## mainline's cgroup kselftests, on the unpatched kernel and on ours
+	@scripts/test-mainline
 
 shell: ## an interactive shell in the guest, controllers mounted
 	@scripts/kbuild test

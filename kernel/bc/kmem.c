@@ -597,8 +597,8 @@ kmem_slab_ext(struct slabobj_ext *exts, struct kmem_cache *s, struct slab *slab,
 	return exts + reciprocal_divide(offset, s->reciprocal_size);
 }
 
-static noinline bool kmem_slab_charge_bulk(struct kmem_cache *s, gfp_t flags, size_t nr,
-				  void **p)
+static noinline bool kmem_slab_charge_bulk(struct kmem_cache *s, gfp_t flags,
+					   size_t nr, void **p)
 {
 	struct res_owner *owner;
 	size_t i, owned = 0;

@@ -202,7 +202,7 @@ static void slab_typesafe_by_rcu(struct kunit *test)
 
 static void kmalloc_and_krealloc(struct kunit *test)
 {
-	void *p = kmalloc(100, GFP_KERNEL_ACCOUNT), *plain;
+	void *p = kmalloc(100, GFP_KERNEL_ACCOUNT), *q, *plain;
 	u64 small = usage();
 
 	expect_usage(test, small, SLAB);
@@ -210,15 +210,16 @@ static void kmalloc_and_krealloc(struct kunit *test)
 	plain = kmalloc(100, GFP_KERNEL);
 	expect_usage(test, small, SLAB);
 	kfree(plain);
-	p = krealloc(p, 1000, GFP_KERNEL_ACCOUNT);
-	KUNIT_ASSERT_NOT_NULL(test, p);
+	q = krealloc(p, 1000, GFP_KERNEL_ACCOUNT);
+	KUNIT_ASSERT_NOT_NULL(test, q);
 	KUNIT_EXPECT_GE(test, usage(), 1000);
 	KUNIT_EXPECT_LT(test, usage(), 8192);
 	/* Into the page allocator, and back. */
-	p = krealloc(p, 40000, GFP_KERNEL_ACCOUNT);
+	p = krealloc(q, 40000, GFP_KERNEL_ACCOUNT);
 	KUNIT_ASSERT_NOT_NULL(test, p);
 	expect_usage(test, 65536, PAGE);
-	p = krealloc(p, 0, GFP_KERNEL_ACCOUNT);
+	q = krealloc(p, 0, GFP_KERNEL_ACCOUNT);
+	KUNIT_EXPECT_TRUE(test, ZERO_OR_NULL_PTR(q));
 	expect_nothing(test);
 
 	p = kvmalloc(100, GFP_KERNEL_ACCOUNT);
