@@ -8,7 +8,7 @@
 KVER ?= 6.12
 export KVER KSRC O JOBS T
 
-.PHONY: help demo test test-debug test-mainline shell check check-series model bench series apply \
+.PHONY: help demo test test-debug test-mainline shell check check-series model bench sizes series apply \
 	deb clean
 .DEFAULT_GOAL := help
 
@@ -39,6 +39,9 @@ check-series: ## every prefix of the series builds, options on and off (long)
 
 model: ## the engine's protocol, all interleavings, and broken on purpose (spin)
 	@scripts/model
+
+sizes: ## bytes of structures, unpatched and patched
+	@scripts/sizes
 
 bench: ## the cost, in time and in instructions, as tables and as plots
 	@scripts/bench

@@ -922,7 +922,7 @@ static const struct consumer {
 	{ "timerfds", make_timerfds, close_all },
 	{ "inotify watches", make_inotify, close_all, { ENOSPC } },
 	{ "messages", make_messages, undo_ipc },
-	{ "POSIX locks", make_locks, close_all, { ENOLCK }, UNMARKED },
+	{ "POSIX locks", make_locks, close_all, { ENOLCK } },
 	{ "socket filters", make_filters, close_all, { ENFILE }, UNMARKED },
 	{ "POSIX timers", make_timers, undo_timers, { EAGAIN } },
 	{ "mappings", make_mappings, undo_area },
