@@ -91,12 +91,24 @@ static void kmem_test_exit(struct kunit *test)
 
 static struct kmem_cache *new_cache(struct kunit *test, slab_flags_t flags)
 {
-	/* Not to be merged with another one, so that its size is known. */
-	struct kmem_cache *s = kmem_cache_create("bc_kmem_kunit", 200, 8,
-						 flags | SLAB_NO_MERGE, NULL);
+	struct res_owner *owner = bc_set_active(BC_NOBODY);
+	struct kmem_cache *s;
 
+	/* Not to be merged with another one, so that its size is known. */
+	s = kmem_cache_create("bc_kmem_kunit", 200, 8, flags | SLAB_NO_MERGE,
+			      NULL);
+	bc_set_active(owner);
 	KUNIT_ASSERT_NOT_NULL(test, s);
 	return s;
+}
+
+/* Its name is looked up somewhere, and such things are kept for a while. */
+static void end_cache(struct kmem_cache *s)
+{
+	struct res_owner *owner = bc_set_active(BC_NOBODY);
+
+	kmem_cache_destroy(s);
+	bc_set_active(owner);
 }
 
 /* What an object takes, with all that debugging options add. */
@@ -129,7 +141,7 @@ static void slab_objects(struct kunit *test)
 	for (i = 0; i < ARRAY_SIZE(p); i++)
 		kmem_cache_free(s, p[(i * 7) % ARRAY_SIZE(p)]);
 	expect_nothing(test);
-	kmem_cache_destroy(s);
+	end_cache(s);
 }
 
 /* The flag is enough; without either nothing is charged. */
@@ -155,7 +167,7 @@ static void slab_flag_or_cache(struct kunit *test)
 	expect_usage(test, 2 * size, SLAB);
 	kmem_cache_free(s, charged);
 	kmem_cache_free(s, marked);
-	kmem_cache_destroy(s);
+	end_cache(s);
 }
 
 static void slab_bulk(struct kunit *test)
@@ -182,7 +194,7 @@ static void slab_bulk(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 99, kmem_cache_alloc_bulk(s, GFP_KERNEL, 99, p));
 	expect_usage(test, 99 * size, SLAB);
 	kmem_cache_free_bulk(s, 99, p);
-	kmem_cache_destroy(s);
+	end_cache(s);
 }
 
 static void slab_typesafe_by_rcu(struct kunit *test)
@@ -197,7 +209,7 @@ static void slab_typesafe_by_rcu(struct kunit *test)
 	kmem_cache_free(s, p);
 	expect_usage(test, size, SLAB);
 	kmem_cache_free(s, q);
-	kmem_cache_destroy(s);
+	end_cache(s);
 }
 
 static void kmalloc_and_krealloc(struct kunit *test)
@@ -431,7 +443,7 @@ static void mempools(struct kunit *test)
 	/* Afterwards, as before. */
 	KUNIT_EXPECT_PTR_EQ(test, bc->counter.owner, current->bc_active);
 	mempool_destroy(pool);
-	kmem_cache_destroy(s);
+	end_cache(s);
 }
 
 static void xarrays(struct kunit *test)
@@ -607,7 +619,7 @@ static void severities(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 20, fill(s, GFP_KERNEL, p, n, 40));
 	for (n = 20; n--; )
 		kmem_cache_free(s, p[n]);
-	kmem_cache_destroy(s);
+	end_cache(s);
 }
 
 /* Refused before anything is looked for; and what was had in vain is returned. */
