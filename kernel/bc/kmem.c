@@ -345,15 +345,12 @@ static bool kmem_shrink(struct beancounter *bc, const struct res_refusal *refusa
 	if (kmem_has_room_after(bc, refusal, kmem_shrink_pass(memcg, 4)) ||
 	    kmem_has_room_after(bc, refusal, kmem_shrink_pass(memcg, 0)))
 		return true;
-#ifdef CONFIG_MEMCG
-	if (memcg && !mem_cgroup_is_root(memcg)) {
-		freed = try_to_free_mem_cgroup_pages(memcg, KMEM_SHRINK_PAGES,
-						     GFP_KERNEL, 0, NULL);
-		freed += kmem_shrink_pass(memcg, 0);
-		return kmem_has_room_after(bc, refusal, freed);
-	}
-#endif
-	return false;
+	if (!memcg || mem_cgroup_is_root(memcg))
+		return false;
+	freed = try_to_free_mem_cgroup_pages(memcg, KMEM_SHRINK_PAGES,
+					     GFP_KERNEL, 0, NULL);
+	freed += kmem_shrink_pass(memcg, 0);
+	return kmem_has_room_after(bc, refusal, freed);
 }
 
 /*

@@ -401,14 +401,14 @@ static void percpu_memory(struct kunit *test)
 	/* The first chunk is older than who could count, and has no owners. */
 	do {
 		p = __alloc_percpu_gfp(4096, 8, GFP_KERNEL_ACCOUNT);
-		KUNIT_ASSERT_NOT_NULL(test, p);
+		KUNIT_ASSERT_TRUE(test, p);
 		if (usage())
 			break;
 		early[n++] = p;
 	} while (n < ARRAY_SIZE(early));
 	expect_usage(test, size, VMALLOC);
 	q = __alloc_percpu_gfp(4096, 8, GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, q);
+	KUNIT_ASSERT_TRUE(test, q);
 	expect_usage(test, size, VMALLOC);
 	free_percpu(q);
 	expect_usage(test, size, VMALLOC);
@@ -419,7 +419,7 @@ static void percpu_memory(struct kunit *test)
 
 	KUNIT_EXPECT_EQ(test, 0, res_counter_set_limit(&bc->counter, size - 1,
 						       false));
-	KUNIT_EXPECT_NULL(test, __alloc_percpu_gfp(4096, 8, GFP_KERNEL_ACCOUNT));
+	KUNIT_EXPECT_FALSE(test, __alloc_percpu_gfp(4096, 8, GFP_KERNEL_ACCOUNT));
 	expect_nothing(test);
 }
 
@@ -652,7 +652,7 @@ static void faults(struct kunit *test)
 	current->bc_refused = true;
 	bc_fault_enter();
 	KUNIT_EXPECT_TRUE(test, current->bc_fault);
-	KUNIT_EXPECT_EQ(test, VM_FAULT_OOM, bc_fault_leave(VM_FAULT_OOM));
+	KUNIT_EXPECT_TRUE(test, bc_fault_leave(VM_FAULT_OOM) == VM_FAULT_OOM);
 	KUNIT_EXPECT_FALSE(test, current->bc_fault);
 
 	KUNIT_EXPECT_EQ(test, 0, res_counter_set_limit(&bc->counter, 0, false));
@@ -661,13 +661,13 @@ static void faults(struct kunit *test)
 	/* Others ask in between. */
 	outer = bc_refused_enter();
 	KUNIT_EXPECT_FALSE(test, bc_refused_leave(outer));
-	KUNIT_EXPECT_EQ(test, VM_FAULT_SIGBUS | VM_FAULT_MAJOR,
-			bc_fault_leave(VM_FAULT_OOM | VM_FAULT_MAJOR));
+	KUNIT_EXPECT_TRUE(test, bc_fault_leave(VM_FAULT_OOM | VM_FAULT_MAJOR) ==
+				(VM_FAULT_SIGBUS | VM_FAULT_MAJOR));
 
 	/* Who has found another way was not in need of it. */
 	bc_fault_enter();
 	KUNIT_EXPECT_NULL(test, kmalloc(100, GFP_KERNEL_ACCOUNT));
-	KUNIT_EXPECT_EQ(test, 0, bc_fault_leave(0));
+	KUNIT_EXPECT_FALSE(test, bc_fault_leave(0));
 	current->bc_refused = false;
 }
 

@@ -109,6 +109,8 @@ static void remove_files(void)
 
 static int make_files(void)
 {
+	/* What a file has for locks stays with it: it is to be nobody's. */
+	struct flock lock = { .l_type = F_WRLCK };
 	char path[128];
 	int i, fd;
 
@@ -120,6 +122,7 @@ static int make_files(void)
 		fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
 		if (fd < 0)
 			return -errno;
+		fcntl(fd, F_SETLK, &lock);
 		close(fd);
 	}
 	return 0;
@@ -2297,6 +2300,109 @@ TEST_F(kmem, loop_io_is_its_writers)
 	EXPECT_NOTHING(self->group);
 	cg_write(self->top, "cgroup.subtree_control", "-io");
 	cg_write(root, "cgroup.subtree_control", "-io");
+}
+
+#define READ_FILES 1500
+
+static char image_dir[] = "/tmp/bc_kmem_ext2";
+
+/* A file system on a loop device, with files to read. */
+static bool make_image(int *loop, int *backing)
+{
+	char path[128];
+	int i, fd;
+
+	*backing = open("/tmp/bc_kmem.img", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	*loop = open(LOOP, O_RDWR | O_CLOEXEC);
+	if (*backing < 0 || *loop < 0 || ftruncate(*backing, MIB(16)) ||
+	    ioctl(*loop, LOOP_SET_FD, *backing))
+		return false;
+	mkdir(image_dir, 0755);
+	if (system("mke2fs -q -b 1024 -I 128 " LOOP " > /dev/null 2>&1") ||
+	    mount(LOOP, image_dir, "ext2", 0, NULL))
+		return false;
+	for (i = 0; i < READ_FILES; i++) {
+		snprintf(path, sizeof(path), "%s/f%d", image_dir, i);
+		fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+		if (fd < 0 || write(fd, path, 100) != 100)
+			return false;
+		close(fd);
+	}
+	sync();
+	return true;
+}
+
+static void undo_image(int loop, int backing)
+{
+	umount(image_dir);
+	rmdir(image_dir);
+	ioctl(loop, LOOP_CLR_FD, 0);
+	close(loop);
+	close(backing);
+	unlink("/tmp/bc_kmem.img");
+}
+
+static long read_all_files(long unused)
+{
+	static char buf[128];
+	char path[128];
+	int i, fd;
+
+	(void)unused;
+	for (i = 0; i < READ_FILES; i++) {
+		snprintf(path, sizeof(path), "%s/f%d", image_dir, i);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (fd < 0)
+			return -errno;
+		if (read(fd, buf, sizeof(buf)) != 100) {
+			close(fd);
+			return -errno ?: -EIO;
+		}
+		close(fd);
+	}
+	return 0;
+}
+
+/*
+ * An inode stays as long as pages of its file are cached. Where the group has a
+ * memcg, these go first. Catches: a group that comes to its limit by reading.
+ */
+TEST_F(kmem, reading_files_at_the_limit)
+{
+	char *memcg, *root = NULL;
+	int loop, backing, i;
+	struct worker *w;
+	long long limit;
+
+	if (variant->v2)
+		SKIP(return, "on v1, where memcg can be had");
+	bc_patience_ms = BC_IMPATIENCE_MS;
+	root = bc_mount_v1("memory");
+	bc_patience_ms = BC_PATIENCE_MS;
+	if (!root)
+		SKIP(return, "%s", bc_why);
+	if (!make_image(&loop, &backing)) {
+		undo_image(loop, backing);
+		bc_umount(root);
+		SKIP(return, "no ext2 on a loop device");
+	}
+	write_file(DROP_CACHES, "3");
+	ASSERT_LT(0, asprintf(&memcg, "%s/bc_kmem", root));
+	ASSERT_TRUE(!mkdir(memcg, 0755) || errno == EEXIST);
+	w = root_in(self->group);
+	ASSERT_NE(NULL, w);
+	EXPECT_EQ(0, cg_attach(memcg, w->pid));
+	/* For a third of the inodes, or less. */
+	limit = quiet(self->group) + KIB(512);
+	EXPECT_EQ(0, cg_set(self->group, "limit", limit));
+	for (i = 0; i < 3; i++)
+		EXPECT_EQ(0, call(w, read_all_files, 0));
+	EXPECT_EQ(0, cg_key(self->group, "events", "forced"));
+	worker_end(w);
+	undo_image(loop, backing);
+	EXPECT_NOTHING(self->group);
+	EXPECT_SOON(0, cg_rmdir(memcg));
+	bc_umount(root);
 }
 
 #define CONNECTIONS 20
