@@ -54,6 +54,7 @@
 #include <linux/sizes.h>
 #include <linux/swap.h>
 #include <linux/vmalloc.h>
+#include <linux/writeback.h>
 
 #include <bc/beancounter.h>
 #include <bc/kmem.h>
@@ -389,8 +390,11 @@ static bool kmem_limit_hit(struct beancounter *bc,
 		memalloc_noreclaim_restore(noreclaim);
 		fs_reclaim_release(GFP_KERNEL);
 		mem_cgroup_put(memcg);
-		if (!room)
+		if (!room) {
+			/* Inodes that are dirty cannot go yet. */
+			wakeup_flusher_threads(WB_REASON_VMSCAN);
 			group->no_shrink_until = jiffies + KMEM_SHRINK_PAUSE;
+		}
 	}
 	mutex_unlock(&group->shrinking);
 	return room;
