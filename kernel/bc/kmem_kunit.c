@@ -448,8 +448,10 @@ static void mempools(struct kunit *test)
 
 static void xarrays(struct kunit *test)
 {
-	DEFINE_XARRAY_FLAGS(xa, XA_FLAGS_ACCOUNT);
+	struct xarray xa;
 	unsigned long i;
+
+	xa_init_flags(&xa, XA_FLAGS_ACCOUNT);
 
 	for (i = 0; i < 1000; i++)
 		KUNIT_ASSERT_FALSE(test, xa_is_err(xa_store(&xa, i * 100,
