@@ -512,7 +512,8 @@ static void *from_irq(struct res_owner *active, void *freed)
 {
 	in_irq.active = active;
 	in_irq.freed = freed;
-	in_irq.work = IRQ_WORK_INIT_HARD(irq_alloc);
+	/* Not a hard one: where interrupts are threads, allocators are theirs. */
+	in_irq.work = IRQ_WORK_INIT(irq_alloc);
 	irq_work_queue(&in_irq.work);
 	irq_work_sync(&in_irq.work);
 	return in_irq.got;
