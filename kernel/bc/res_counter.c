@@ -571,6 +571,17 @@ static bool res_recall_mark(struct res_counter *live,
 	return any;
 }
 
+/* Whether the open @stock is that of @counter or of one below it. */
+static bool res_stock_below(const struct res_stock *stock,
+			    const struct res_counter *counter)
+{
+	const struct res_counter *c = stock->counter;
+
+	while (c && c != counter)
+		c = c->parent;
+	return c;
+}
+
 /* Marks all stocks below @counter, whether they make room there or not. */
 static bool res_recall_mark_below(struct res_counter *counter)
 {
@@ -578,11 +589,7 @@ static bool res_recall_mark_below(struct res_counter *counter)
 	bool any = false;
 
 	list_for_each_entry(stock, &counter->top->stocks, node) {
-		struct res_counter *c = stock->counter;
-
-		while (c && c != counter)
-			c = c->parent;
-		if (!c)
+		if (!res_stock_below(stock, counter))
 			continue;
 		any = true;
 		res_stock_mark(stock, false);
@@ -1439,18 +1446,34 @@ void res_counter_uncharge(struct res_owner *owner, u64 n)
 	res_owner_return(owner, n, n);
 }
 
+/**
+ * res_owner_counter() - who is charged for what an owner does now
+ * @owner: an owner that does not go away
+ *
+ * Context: Any context but NMI; in an RCU read section, in which the counter stays
+ * allocated.
+ * Return: Its counter, or that of the nearest ancestor that was not removed; %NULL
+ * if that is the root.
+ */
+struct res_counter *res_owner_counter(struct res_owner *owner)
+{
+	struct res_counter *counter = NULL;
+
+	while (!counter && (owner = res_owner_live(owner)))
+		counter = READ_ONCE(owner->counter);
+	return counter;
+}
+
 /* Notes @kinds of units where @owner's are now. */
 static void res_owner_note(struct res_owner *owner, const long *kinds)
 {
-	rcu_read_lock();
-	while ((owner = res_owner_live(owner))) {
-		/* RCU: a counter is freed a grace period after its removal. */
-		struct res_counter *counter = READ_ONCE(owner->counter);
-		unsigned long flags;
-		bool removed;
+	struct res_counter *counter;
+	unsigned long flags;
+	bool removed;
 
-		if (!counter)
-			continue;
+	rcu_read_lock();
+	/* RCU: a counter is freed a grace period after its removal. */
+	while ((counter = res_owner_counter(owner))) {
 		raw_spin_lock_irqsave(&counter->top->lock, flags);
 		removed = counter->removed;
 		if (!removed)
@@ -1498,24 +1521,6 @@ void res_stock_settle_kinds(struct res_root *root)
 	if (!stock->counter && res_stock_take_kinds(stock, kinds))
 		res_owner_note(stock->owner, kinds);
 	local_irq_restore(flags);
-}
-
-/**
- * res_owner_counter() - who is charged for what an owner does now
- * @owner: an owner that does not go away
- *
- * Context: Any context but NMI; in an RCU read section, in which the counter stays
- * allocated.
- * Return: Its counter, or that of the nearest ancestor that was not removed; %NULL
- * if that is the root.
- */
-struct res_counter *res_owner_counter(struct res_owner *owner)
-{
-	struct res_counter *counter = NULL;
-
-	while (!counter && (owner = res_owner_live(owner)))
-		counter = READ_ONCE(owner->counter);
-	return counter;
 }
 
 /**
@@ -2025,14 +2030,9 @@ static u64 res_counter_kind(struct res_counter *counter, unsigned int kind)
 	s64 n = counter->kinds[kind];
 	struct res_stock *stock;
 
-	list_for_each_entry(stock, &counter->top->stocks, node) {
-		struct res_counter *c = stock->counter;
-
-		while (c && c != counter)
-			c = c->parent;
-		if (c)
+	list_for_each_entry(stock, &counter->top->stocks, node)
+		if (res_stock_below(stock, counter))
 			n += local_read(&stock->kinds[kind]);
-	}
 	/* One CPU may say what it was charged later than another what it returned. */
 	return max(n, 0);
 }
