@@ -673,26 +673,23 @@ struct worker *worker_new(const char *cg)
 	return w;
 }
 
-struct worker *worker_new_on_cpu(const char *cg, int cpu)
+struct worker *worker_after(struct worker *w, bc_work fn, long arg)
 {
-	struct worker *w = worker_new(cg);
-
-	if (w && call(w, pin_to_cpu, cpu)) {
+	if (w && call(w, fn, arg)) {
 		worker_kill(w);
 		return NULL;
 	}
 	return w;
 }
 
+struct worker *worker_new_on_cpu(const char *cg, int cpu)
+{
+	return worker_after(worker_new(cg), pin_to_cpu, cpu);
+}
+
 struct worker *user_new_on_cpu(const char *cg, int cpu)
 {
-	struct worker *w = worker_new_on_cpu(cg, cpu);
-
-	if (w && call(w, become_nobody, 0)) {
-		worker_kill(w);
-		return NULL;
-	}
-	return w;
+	return worker_after(worker_new_on_cpu(cg, cpu), become_nobody, 0);
 }
 
 bool worker_move(struct worker *w, const char *cg)
@@ -846,7 +843,7 @@ long drop_capability(long cap)
 	return 0;
 }
 
-static int write_to(const char *path, const char *text)
+int bc_write_file(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY | O_CLOEXEC);
 	int err = 0;
@@ -866,11 +863,11 @@ long enter_userns(long unused)
 	(void)unused;
 	if (unshare(CLONE_NEWUSER))
 		return -errno;
-	err = write_to("/proc/self/setgroups", "deny");
+	err = bc_write_file("/proc/self/setgroups", "deny");
 	if (!err)
-		err = write_to("/proc/self/uid_map", "0 0 1");
+		err = bc_write_file("/proc/self/uid_map", "0 0 1");
 	if (!err)
-		err = write_to("/proc/self/gid_map", "0 0 1");
+		err = bc_write_file("/proc/self/gid_map", "0 0 1");
 	die_with_parent();
 	return err;
 }

@@ -140,6 +140,9 @@ long long bc_read_number(int fd);
 long bc_extremes_slack(int cpus, long usage);
 long bc_most_stock(int cpus, long usage);
 
+/* Writes @text to a file that exists: 0 or -errno. */
+int bc_write_file(const char *path, const char *text);
+
 void bc_sleep_ms(int ms);
 long long bc_now_ms(void);
 
@@ -195,6 +198,8 @@ struct worker *worker_new(const char *cg);
 /* The same on the CPU that pin_to_cpu() calls @cpu; and without privileges. */
 struct worker *worker_new_on_cpu(const char *cg, int cpu);
 struct worker *user_new_on_cpu(const char *cg, int cpu);
+/* @w, if it is one and fn(arg) was done in it; else there is none: NULL. */
+struct worker *worker_after(struct worker *w, bc_work fn, long arg);
 /* Moves the worker to another group. Its files stay with the old one. */
 bool worker_move(struct worker *w, const char *cg);
 /* Runs fn(arg) in the worker and returns its result, LONG_MIN if it died. */

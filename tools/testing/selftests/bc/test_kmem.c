@@ -72,19 +72,6 @@ static struct {
 } *ipc;
 #define IPCS 128
 
-static int write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	int err = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (write(fd, text, strlen(text)) < 0)
-		err = -errno;
-	close(fd);
-	return err;
-}
-
 static void read_file(const char *path, char *buf, size_t size)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -164,9 +151,9 @@ FIXTURE_SETUP(kmem)
 	ipc = mmap(NULL, IPCS * sizeof(*ipc), PROT_READ | PROT_WRITE,
 		   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	ASSERT_NE(MAP_FAILED, (void *)ipc);
-	write_file(DROP_CACHES, "4");		/* without a message each time */
+	bc_write_file(DROP_CACHES, "4");		/* without a message each time */
 	read_file(SEM_LIMITS, sem_limits, sizeof(sem_limits));
-	write_file(SEM_LIMITS, "131072 1024000000 500 32000");
+	bc_write_file(SEM_LIMITS, "131072 1024000000 500 32000");
 }
 
 FIXTURE_TEARDOWN(kmem)
@@ -177,7 +164,7 @@ FIXTURE_TEARDOWN(kmem)
 	undo_inodes(0);
 	remove_files();
 	if (*sem_limits)
-		write_file(SEM_LIMITS, sem_limits);
+		bc_write_file(SEM_LIMITS, sem_limits);
 }
 
 /* What is used */
@@ -192,7 +179,7 @@ static void give_back(void)
 	cpu_set_t before;
 	int i, n = bc_cpus();
 
-	write_file(DROP_CACHES, "2");
+	bc_write_file(DROP_CACHES, "2");
 	if (sched_getaffinity(0, sizeof(before), &before))
 		return;
 	for (i = 0; i < n; i++)
@@ -310,24 +297,12 @@ static long prepare(long unused)
 
 static struct worker *root_in(const char *cg)
 {
-	struct worker *w = worker_new(cg);
-
-	if (w && call(w, prepare, 0)) {
-		worker_kill(w);
-		return NULL;
-	}
-	return w;
+	return worker_after(worker_new(cg), prepare, 0);
 }
 
 static struct worker *user_in(const char *cg)
 {
-	struct worker *w = root_in(cg);
-
-	if (w && call(w, become_nobody, 0)) {
-		worker_kill(w);
-		return NULL;
-	}
-	return w;
+	return worker_after(root_in(cg), become_nobody, 0);
 }
 
 static long nothing(long unused)
@@ -1771,6 +1746,37 @@ static long long memcg_kernel(const char *cg)
 	return cg_get(cg, "memory.kmem.usage_in_bytes");
 }
 
+static char *parent_of(const char *cg)
+{
+	char *parent = strdup(cg);
+
+	if (parent)
+		*strrchr(parent, '/') = '\0';
+	return parent;
+}
+
+/* memcg in a v1 hierarchy of its own: where, or NULL. */
+static char *mount_memory(void)
+{
+	char *root;
+
+	/* One that v2 uses cannot be had: do not wait for it. */
+	bc_patience_ms = BC_IMPATIENCE_MS;
+	root = bc_mount_v1("memory");
+	bc_patience_ms = BC_PATIENCE_MS;
+	return root;
+}
+
+static char *new_memcg(const char *root)
+{
+	char *memcg;
+
+	if (asprintf(&memcg, "%s/bc_kmem", root) < 0 ||
+	    (mkdir(memcg, 0755) && errno != EEXIST))
+		return NULL;
+	return memcg;
+}
+
 /*
  * Two controllers that count the same objects, in one hierarchy or in two.
  * Catches: one that frees what the other charged, a refusal of memcg's that
@@ -1785,21 +1791,17 @@ TEST_F(kmem, beside_memcg)
 	if (variant->v2) {
 		if (bc_hierarchy_of("memory") != 0)
 			SKIP(return, "no memory controller in v2");
-		v2_root = strdup(self->top);
+		v2_root = parent_of(self->top);
 		ASSERT_NE(NULL, v2_root);
-		*strrchr(v2_root, '/') = '\0';
 		if (cg_write(v2_root, "cgroup.subtree_control", "+memory") ||
 		    cg_write(self->top, "cgroup.subtree_control", "+memory"))
 			SKIP(return, "no memory controller in v2");
 	} else {
-		/* One that v2 uses cannot be had: do not wait for it. */
-		bc_patience_ms = BC_IMPATIENCE_MS;
-		root = bc_mount_v1("memory");
-		bc_patience_ms = BC_PATIENCE_MS;
+		root = mount_memory();
 		if (!root)
 			SKIP(return, "%s", bc_why);
-		ASSERT_LT(0, asprintf(&memcg, "%s/bc_kmem", root));
-		ASSERT_TRUE(!mkdir(memcg, 0755) || errno == EEXIST);
+		memcg = new_memcg(root);
+		ASSERT_NE(NULL, memcg);
 	}
 	w = root_in(self->group);
 	ASSERT_NE(NULL, w);
@@ -1942,7 +1944,7 @@ static int set_fault(const char *which, const char *file, const char *value)
 	char path[128];
 
 	snprintf(path, sizeof(path), DEBUGFS "/%s/%s", which, file);
-	return write_file(path, value);
+	return bc_write_file(path, value);
 }
 
 /* Has a tenth of the allocations fail of tasks that ask for it. */
@@ -1968,7 +1970,7 @@ static void stop_faults(const char *which)
 static long make_it_fail(long unused)
 {
 	(void)unused;
-	return write_file("/proc/self/make-it-fail", "1");
+	return bc_write_file("/proc/self/make-it-fail", "1");
 }
 
 static long consume_anything(long rounds)
@@ -1995,7 +1997,7 @@ TEST_F(kmem, failing_allocations_leave_nothing)
 	size_t i;
 
 	/* It complains of allocations that fail. */
-	write_file(PROFILING, "0");
+	bc_write_file(PROFILING, "0");
 	if (access(DEBUGFS "/failslab", F_OK))
 		mount("debugfs", DEBUGFS, "debugfs", 0, NULL);
 	for (i = 0; i < ARRAY_SIZE(faults); i++) {
@@ -2271,9 +2273,8 @@ TEST_F(kmem, loop_io_is_its_writers)
 
 	if (!variant->v2)
 		SKIP(return, "v2 knows whose I/O it is");
-	root = strdup(self->top);
+	root = parent_of(self->top);
 	ASSERT_NE(NULL, root);
-	*strrchr(root, '/') = '\0';
 	if (cg_write(root, "cgroup.subtree_control", "+io") ||
 	    cg_write(self->top, "cgroup.subtree_control", "+io"))
 		SKIP(return, "no I/O controller");
@@ -2395,9 +2396,7 @@ TEST_F(kmem, reading_files_at_the_limit)
 
 	if (variant->v2)
 		SKIP(return, "on v1, where memcg can be had");
-	bc_patience_ms = BC_IMPATIENCE_MS;
-	root = bc_mount_v1("memory");
-	bc_patience_ms = BC_PATIENCE_MS;
+	root = mount_memory();
 	if (!root)
 		SKIP(return, "%s", bc_why);
 	if (!make_image()) {
@@ -2405,9 +2404,9 @@ TEST_F(kmem, reading_files_at_the_limit)
 		bc_umount(root);
 		SKIP(return, "no ext2 on a loop device: %s, %s", image_step, image_why);
 	}
-	write_file(DROP_CACHES, "3");
-	ASSERT_LT(0, asprintf(&memcg, "%s/bc_kmem", root));
-	ASSERT_TRUE(!mkdir(memcg, 0755) || errno == EEXIST);
+	bc_write_file(DROP_CACHES, "3");
+	memcg = new_memcg(root);
+	ASSERT_NE(NULL, memcg);
 	w = root_in(self->group);
 	ASSERT_NE(NULL, w);
 	EXPECT_EQ(0, cg_attach(memcg, w->pid));

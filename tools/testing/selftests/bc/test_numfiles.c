@@ -63,13 +63,7 @@ FIXTURE_TEARDOWN(numfiles)
 /* A process in @cg without any privilege, or one with all of them. */
 static struct worker *user_in(const char *cg)
 {
-	struct worker *w = worker_new(cg);
-
-	if (w && call(w, become_nobody, 0)) {
-		worker_kill(w);
-		return NULL;
-	}
-	return w;
+	return worker_after(worker_new(cg), become_nobody, 0);
 }
 
 static struct worker *root_in(const char *cg)
