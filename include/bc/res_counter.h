@@ -25,6 +25,10 @@
 /* A bound that nothing reaches; also the largest amount there is. */
 #define RES_COUNTER_MAX		((u64)S64_MAX)
 
+/* What can become of the limit when a reservation changes. */
+#define RES_LIMIT_KEEP		U64_MAX
+#define RES_LIMIT_WALL		(U64_MAX - 1)
+
 /**
  * enum bc_severity - how hard a charge insists
  * @BC_BARRIER: refused where usage would pass the barrier or the limit
@@ -340,6 +344,8 @@ int __must_check res_counter_charge_all(struct res_claim *claims,
 					bool may_block);
 void res_counter_uncharge(struct res_owner *owner, u64 n);
 void res_counter_note(struct res_owner *owner, unsigned int kind, long n);
+struct res_owner *res_counter_move(struct res_owner *from, struct res_counter *to,
+				   u64 n);
 
 struct res_counter *res_owner_counter(struct res_owner *owner);
 bool __must_check res_owner_tryget(struct res_owner *owner);
@@ -487,9 +493,11 @@ static __always_inline bool res_stock_uncharge_kind(struct res_root *root,
 int __must_check res_counter_set_limit(struct res_counter *counter, u64 limit,
 				       bool not_below_usage);
 int __must_check res_counter_set_reserved(struct res_counter *counter,
-					  u64 reserved, bool wall,
+					  u64 reserved, u64 limit,
 					  res_shrink_t shrink,
 					  unsigned int retries);
+u64 res_counter_reserve_upto(struct res_counter *counter, u64 reserved,
+			     u64 limit);
 int __must_check res_counter_set_barrier(struct res_counter *counter,
 					 u64 barrier);
 void res_counter_read(struct res_counter *counter, struct res_snapshot *snap);

@@ -416,8 +416,9 @@ static int __bc_set_reserved(struct beancounter *bc, u64 reserved, bool wall)
 	int err;
 
 	res_counter_read(&bc->counter, &snap);
-	err = res_counter_set_reserved(&bc->counter, reserved, wall, bc_shrink,
-				       BC_SHRINK_RETRIES);
+	err = res_counter_set_reserved(&bc->counter, reserved,
+				       wall ? RES_LIMIT_WALL : RES_LIMIT_KEEP,
+				       bc_shrink, BC_SHRINK_RETRIES);
 	if (!err && reserved > snap.reserved)
 		trace_bc_borrow(bc, snap.reserved, reserved);
 	if (!err && reserved < snap.reserved)

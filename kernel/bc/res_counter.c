@@ -305,17 +305,17 @@ static void res_pledge(struct res_counter *counter, u64 old, u64 new)
 }
 
 /*
- * Looks for room for @n units in @counter and upwards, and describes in @refusal
- * the nearest counter that has none. Returns how many units get past all
- * reservations, to the root.
+ * Looks for room for @n units in @counter and upwards, below @end, and describes in
+ * @refusal the nearest counter that has none. Returns how many units get past all
+ * reservations, to @end (%NULL: the root).
  */
-static u64 res_path_check(struct res_counter *counter, u64 n,
-			  enum bc_severity severity,
+static u64 res_path_check(struct res_counter *counter, struct res_counter *end,
+			  u64 n, enum bc_severity severity,
 			  struct res_refusal *refusal)
 {
 	struct res_counter *c;
 
-	for (c = counter; c && n; c = c->parent) {
+	for (c = counter; c != end && n; c = c->parent) {
 		if (!refusal->counter)
 			res_counter_check(c, n, severity, refusal);
 		n = res_taken(c, c->usage + n) - res_taken(c, c->usage);
@@ -331,13 +331,13 @@ static void res_note_low(struct res_counter *counter, u64 low)
 	counter->min_usage = min(counter->min_usage, low);
 }
 
-/* Adds @n units to @counter, and upwards what no reservation covers. */
-static void res_path_add(struct res_counter *counter, u64 n,
-			 enum bc_severity severity, bool *crossed)
+/* Adds @n units to @counter, and upwards, below @end, what no reservation covers. */
+static void res_path_add(struct res_counter *counter, struct res_counter *end,
+			 u64 n, enum bc_severity severity, bool *crossed)
 {
 	struct res_counter *c;
 
-	for (c = counter; c && n; c = c->parent) {
+	for (c = counter; c != end && n; c = c->parent) {
 		u64 barrier = min(c->barrier, c->limit);
 		u64 usage = c->usage + n;
 
@@ -355,17 +355,17 @@ static void res_path_add(struct res_counter *counter, u64 n,
 }
 
 /*
- * Takes @n units out of @counter, and upwards what was not reserved. Of these
- * @uncharged have just been returned; or more, where some were taken again since,
- * which counts upwards as long as nothing is left of what is reserved. Returns the
- * units that the root did not have.
+ * Takes @n units out of @counter, and upwards, below @end, what was not reserved. Of
+ * these @uncharged have just been returned; or more, where some were taken again since,
+ * which counts upwards as long as nothing is left of what is reserved. Returns how many
+ * units get to @end.
  */
-static u64 res_path_sub(struct res_root *root, struct res_counter *counter,
-			u64 n, u64 uncharged)
+static u64 res_path_take(struct res_counter *counter, struct res_counter *end,
+			 u64 n, u64 uncharged)
 {
 	struct res_counter *c;
 
-	for (c = counter; c && (n || uncharged); c = c->parent) {
+	for (c = counter; c != end && (n || uncharged); c = c->parent) {
 		u64 usage = c->usage - n;
 		u64 covered = n - (res_taken(c, c->usage) - res_taken(c, usage));
 
@@ -378,6 +378,14 @@ static u64 res_path_sub(struct res_root *root, struct res_counter *counter,
 		c->usage = usage;
 		res_note_low(c, usage);
 	}
+	return n;
+}
+
+/* The same, up to the root. Returns the units that the root did not have. */
+static u64 res_path_sub(struct res_root *root, struct res_counter *counter,
+			u64 n, u64 uncharged)
+{
+	n = res_path_take(counter, NULL, n, uncharged);
 	return n ? res_root_uncharge(root, n) : 0;
 }
 
@@ -734,12 +742,12 @@ static void res_restock(struct res_hand *hand, struct res_counter *counter,
 						 !list_empty(&counter->top->stocks))))
 		keep = max(keep, cap / 2);
 
-	n = res_path_check(counter, keep, BC_BARRIER, &refusal);
+	n = res_path_check(counter, NULL, keep, BC_BARRIER, &refusal);
 	if (refusal.counter ||
 	    (n && !res_root_charge(counter->root, n, BC_BARRIER, &refusal)))
 		keep = 0;
 	counter->held += keep;
-	res_path_add(counter, keep, BC_BARRIER, &crossed);
+	res_path_add(counter, NULL, keep, BC_BARRIER, &crossed);
 
 	for (c = counter; c; c = c->parent)
 		c->stocked += cap;
@@ -998,7 +1006,7 @@ static int res_claim_reduce(struct res_claim *claim, enum bc_severity severity)
 	claim->refusal = (struct res_refusal) { };
 	if (!claim->take) {
 		/* It is one unit that is refused. */
-		res_path_check(claim->live, 1, severity, &claim->refusal);
+		res_path_check(claim->live, NULL, 1, severity, &claim->refusal);
 		return -EDQUOT;
 	}
 	claim->beyond = claim->take - min(claim->take, slack);
@@ -1016,8 +1024,8 @@ static int res_claim_check(struct res_claim *claim, enum bc_severity severity)
 	claim->refusal = (struct res_refusal) { };
 	if (!live)
 		return 0;
-	claim->beyond = res_path_check(live, claim->n, min(severity, BC_LIMIT),
-				       &claim->refusal);
+	claim->beyond = res_path_check(live, NULL, claim->n,
+				       min(severity, BC_LIMIT), &claim->refusal);
 	c = claim->refusal.counter;
 	if (c && severity != BC_FORCE) {
 		int err;
@@ -1127,7 +1135,7 @@ static int res_attempt(struct res_claim *claims, struct res_claim **locks,
 			continue;
 		claims[i].owner = live->owner;
 		live->held += claims[i].take;
-		res_path_add(live, claims[i].take, severity, crossed);
+		res_path_add(live, NULL, claims[i].take, severity, crossed);
 	}
 	goto unlock;
 undo:
@@ -1444,6 +1452,159 @@ static void res_owner_return(struct res_owner *owner, u64 n, u64 uncharged)
 void res_counter_uncharge(struct res_owner *owner, u64 n)
 {
 	res_owner_return(owner, n, n);
+}
+
+/* The nearest counter that is above both, or one of them; %NULL: the root is. */
+static struct res_counter *res_common(struct res_counter *a, struct res_counter *b)
+{
+	if (!a || !b || a->top != b->top)
+		return NULL;
+	while (a != b) {
+		if (a->depth >= b->depth)
+			a = a->parent;
+		else
+			b = b->parent;
+	}
+	return a;
+}
+
+/* Changes what @counter and those above have by @in more, @out less. */
+static u64 res_path_shift(struct res_root *root, struct res_counter *counter,
+			  u64 in, u64 out, struct res_refusal *refusal)
+{
+	struct res_refusal machine = { };
+	bool crossed;
+	u64 n;
+
+	if (in <= out)
+		return res_path_sub(root, counter, out - in, out - in);
+	n = res_path_check(counter, NULL, in - out, BC_LIMIT, refusal);
+	if (n)
+		res_root_charge(root, n, BC_FORCE, &machine);
+	if (machine.machine && !refusal->counter) {
+		*refusal = machine;
+		refusal->n = n;
+	}
+	res_path_add(counter, NULL, in - out, BC_FORCE, &crossed);
+	return 0;
+}
+
+/*
+ * One try to move @claim->n units of @from, with both trees locked. -EAGAIN: it is
+ * worth another one, after res_claim_wait() if @wait.
+ */
+static int res_move_attempt(struct res_owner *from, struct res_claim *claim, bool *wait)
+{
+	struct res_root *root = from->root;
+	struct res_owner *owner = res_owner_live(from);
+	struct res_counter *src = owner ? READ_ONCE(owner->counter) : NULL;
+	struct res_counter *top[2] = { claim->counter->top, NULL };
+	struct res_counter *common;
+	struct res_hand hand[2];
+	u64 n = claim->n, missing = 0, in, out;
+	bool crossed, own;
+	int i, err = -EAGAIN;
+
+	*wait = false;
+	/* Removed just now. */
+	if (owner && !src)
+		return err;
+	/* Trees are locked in the order of their addresses. */
+	if (src && src->top != top[0])
+		top[1] = src->top;
+	if (top[1] && top[0] > top[1])
+		swap(top[0], top[1]);
+	for (i = 0; i < 2 && top[i]; i++)
+		res_tree_lock(top[i], &hand[i], false, i);
+	if (src && src->removed)
+		goto unlock;
+
+	claim->live = res_counter_live(claim->counter);
+	claim->take = n;
+	claim->refusal = (struct res_refusal) { };
+	if (claim->live && res_claim_crosses(claim)) {
+		*wait = true;
+		goto unlock;
+	}
+	err = 0;
+	common = res_common(src, claim->live);
+	own = owner == from;
+	if (src) {
+		u64 *have = own ? &src->held : &src->inherited;
+
+		missing = n - min(n, *have);
+		*have -= n - missing;
+	}
+	out = res_path_take(src, common, n - missing, n - missing);
+
+	claim->owner = NULL;
+	if (claim->live) {
+		claim->owner = claim->live->owner;
+		claim->live->held += n;
+	}
+	in = claim->live ? res_path_check(claim->live, common, n, BC_LIMIT,
+					  &claim->refusal) : 0;
+	res_path_add(claim->live, common, n, BC_FORCE, &crossed);
+	missing += res_path_shift(root, common, in, out, &claim->refusal);
+	if (claim->refusal.machine)
+		claim->refusal.counter = claim->live->top;
+unlock:
+	/* With two trees locked none is opened, which may ask for a third lock. */
+	if (!top[1])
+		res_restock(&hand[0], hand[0].counter, hand[0].units, false);
+	while (i--)
+		res_tree_unlock(top[i], &hand[i]);
+	if (!err && !own) {
+		res_owner_shorten(from);
+		__res_owner_put(from, n);
+	}
+	WARN_ONCE(missing, "res_counter: %llu units moved, %llu never taken\n", n,
+		  missing);
+	return err;
+}
+
+/**
+ * res_counter_move() - charge another counter for units that are charged already
+ * @from: what the charge has returned
+ * @to: the counter to be charged, by force
+ * @n: units, 1 to %RES_COUNTER_MAX, at most as many as are still charged to @from
+ *
+ * In one step: who is above both sees no change, but for what a reservation on one of
+ * the ways covers and none on the other; and nobody can take the units in between.
+ * Kinds of units are not moved: this is for resources without.
+ *
+ * Context: Task context, no spinlock held, interrupts on. @to and its ancestors must
+ * stay allocated.
+ * Return: What the charged object has to point to from now on; %NULL: nobody is
+ * charged any more, since @to and everything between it and the root were removed.
+ */
+struct res_owner *res_counter_move(struct res_owner *from, struct res_counter *to,
+				   u64 n)
+{
+	struct res_claim claim = {
+		.counter = to,
+		.n = n,
+		.recall = RES_RECALL_WAIT,
+	};
+	unsigned int recalls = RES_COUNTER_RETRIES;
+	bool wait;
+	int err;
+
+	might_sleep();
+	do {
+		rcu_read_lock();
+		err = res_move_attempt(from, &claim, &wait);
+		rcu_read_unlock();
+		if (!wait)
+			continue;
+		res_claim_wait(&claim);
+		if (!recalls || !--recalls)
+			claim.recall = RES_RECALL_ASYNC;
+	} while (err);
+	res_claim_end(&claim);
+	if (claim.refusal.counter && to->root->ops->forced)
+		to->root->ops->forced(&claim.refusal);
+	return claim.owner;
 }
 
 /**
@@ -1830,9 +1991,9 @@ static u64 res_lend_check(struct res_counter *lender, u64 n,
  * @lacking says what for, unless more is asked than anybody can have.
  */
 static int __res_counter_set_reserved(struct res_counter *counter, u64 reserved,
-				      bool wall, struct res_refusal *lacking)
+				      u64 limit, struct res_refusal *lacking)
 {
-	const u64 limit = wall ? reserved : counter->limit;
+	const bool wall = limit == RES_LIMIT_WALL;
 	const u64 old = res_taken(counter, counter->usage);
 	const u64 new = max(counter->usage, reserved);
 	struct res_counter *parent = counter->parent;
@@ -1841,7 +2002,11 @@ static int __res_counter_set_reserved(struct res_counter *counter, u64 reserved,
 
 	if (counter->removed)
 		return -ENODEV;
-	if (reserved > limit)
+	if (wall)
+		limit = reserved;
+	else if (limit == RES_LIMIT_KEEP)
+		limit = counter->limit;
+	if (reserved > limit || limit > RES_COUNTER_MAX)
 		return -EINVAL;
 	/* "Unlimited" is no amount. */
 	if (reserved == RES_COUNTER_MAX)
@@ -1854,6 +2019,8 @@ static int __res_counter_set_reserved(struct res_counter *counter, u64 reserved,
 		lacking->at = BC_LIMIT;
 		return -EBUSY;
 	}
+	if (counter->pledged > limit)
+		return -EBUSY;
 	if (reserved > counter->reserved) {
 		struct res_refusal machine = { .counter = counter->top };
 
@@ -1863,7 +2030,7 @@ static int __res_counter_set_reserved(struct res_counter *counter, u64 reserved,
 			*lacking = machine;
 		if (lacking->counter)
 			return -ENOSPC;
-		res_path_add(parent, new - old, BC_BARRIER, &crossed);
+		res_path_add(parent, NULL, new - old, BC_BARRIER, &crossed);
 	}
 	if (parent) {
 		parent->lent = parent->lent - counter->reserved + reserved;
@@ -1877,17 +2044,76 @@ static int __res_counter_set_reserved(struct res_counter *counter, u64 reserved,
 	return 0;
 }
 
+/* The same with as much of it as can be had, or given back, right now. */
+static int __res_counter_reserve_upto(struct res_counter *counter, u64 reserved,
+				      u64 limit, struct res_refusal *lacking)
+{
+	const u64 capacity = res_capacity(counter->root, BC_BARRIER);
+	const bool wall = limit == RES_LIMIT_WALL;
+	struct res_refusal ignored = { };
+	struct res_counter *tight;
+	u64 had, room, slack;
+	s64 usage;
+	int err;
+
+	/* What is in use stays. */
+	reserved = max(reserved, min(counter->usage, counter->reserved));
+	/* A wall that gives way does so even where too much is in use. */
+	if (wall && reserved >= counter->limit)
+		limit = reserved;
+	err = __res_counter_set_reserved(counter, reserved, limit, lacking);
+	if (err != -ENOSPC)
+		return err;
+
+	had = res_taken(counter, counter->usage);
+	room = res_path_room(counter->parent, max(reserved, had) - had,
+			     BC_BARRIER, &tight, &slack);
+	usage = atomic64_read(&counter->root->usage);
+	room = min(room, slack + capacity - min_t(u64, capacity, usage));
+	reserved = min(reserved, had + room);
+	if (wall)
+		limit = reserved >= counter->limit ? reserved : RES_LIMIT_WALL;
+	if (reserved > counter->reserved && reserved < RES_COUNTER_MAX)
+		return __res_counter_set_reserved(counter, reserved, limit,
+						  &ignored);
+	return err;
+}
+
 /* One try, with nothing in stock in the whole tree. */
 static int res_counter_try_reserved(struct res_counter *counter, u64 reserved,
-				    bool wall, struct res_refusal *lacking)
+				    u64 limit, bool upto,
+				    struct res_refusal *lacking)
 {
 	struct res_hand hand;
 	int err;
 
 	*lacking = (struct res_refusal) { };
 	res_tree_lock_quiet(counter, counter->top, &hand);
-	err = __res_counter_set_reserved(counter, reserved, wall, lacking);
+	if (upto)
+		err = __res_counter_reserve_upto(counter, reserved, limit, lacking);
+	else
+		err = __res_counter_set_reserved(counter, reserved, limit, lacking);
 	res_tree_unlock_quiet(counter, &hand);
+	return err;
+}
+
+/* The same; and again, if it is the machine that lacks what others have in stock. */
+static int res_counter_reserve(struct res_counter *counter, u64 reserved,
+			       u64 limit, bool upto, struct res_refusal *lacking)
+{
+	struct res_root *root = counter->root;
+	int err;
+
+	err = res_counter_try_reserved(counter, reserved, limit, upto, lacking);
+	if (!lacking->machine)
+		return err;
+	atomic_inc(&root->closed);
+	if (res_recall_mark_all(counter, false)) {
+		res_recall(root);
+		err = res_counter_try_reserved(counter, reserved, limit, upto,
+					       lacking);
+	}
+	atomic_dec(&root->closed);
 	return err;
 }
 
@@ -1895,8 +2121,9 @@ static int res_counter_try_reserved(struct res_counter *counter, u64 reserved,
  * res_counter_set_reserved() - borrow from the parent, or repay
  * @counter: the counter
  * @reserved: units that are to be there for @counter alone, used or not
- * @wall: make this the limit as well: @counter then lives on what it borrowed,
- *	and no charge reaches the parent
+ * @limit: what the limit becomes with it; %RES_LIMIT_KEEP: it stays;
+ *	%RES_LIMIT_WALL: as much as is reserved, and no less than is in use:
+ *	@counter then lives on what it borrowed, and no charge reaches the parent
  * @shrink: asked to make room; %NULL: there is no other try
  * @retries: how often at most
  *
@@ -1913,17 +2140,17 @@ static int res_counter_try_reserved(struct res_counter *counter, u64 reserved,
  * Return:
  *
  * * 0 - Borrowed or repaid.
- * * -EINVAL - @reserved is above the limit; nothing has changed.
+ * * -EINVAL - @reserved is above the limit, or that above %RES_COUNTER_MAX; nothing
+ *   has changed.
  * * -ENOSPC - An ancestor or the machine has no such room; nothing has changed.
- * * -EBUSY - Units that are in use would be given back or, with @wall, walled
- *   out; nothing has changed.
+ * * -EBUSY - Units that are in use would be given back or walled out, or the limit
+ *   be below what descendants have reserved; nothing has changed.
  * * -ENODEV - @counter was removed.
  */
 int res_counter_set_reserved(struct res_counter *counter, u64 reserved,
-			     bool wall, res_shrink_t shrink,
+			     u64 limit, res_shrink_t shrink,
 			     unsigned int retries)
 {
-	struct res_root *root = counter->root;
 	struct res_refusal lacking;
 	int err;
 
@@ -1931,19 +2158,31 @@ int res_counter_set_reserved(struct res_counter *counter, u64 reserved,
 		return -EINVAL;
 
 	do {
-		err = res_counter_try_reserved(counter, reserved, wall, &lacking);
-		if (!lacking.machine)
-			continue;
-		/* Other trees may have in stock what the machine lacks. */
-		atomic_inc(&root->closed);
-		if (res_recall_mark_all(counter, false)) {
-			res_recall(root);
-			err = res_counter_try_reserved(counter, reserved, wall,
-						       &lacking);
-		}
-		atomic_dec(&root->closed);
+		err = res_counter_reserve(counter, reserved, limit, false,
+					  &lacking);
 	} while (lacking.counter && shrink && retries-- && shrink(&lacking));
 	return err;
+}
+
+/**
+ * res_counter_reserve_upto() - borrow or repay as much as is possible now
+ * @counter: the counter
+ * @reserved: units that are wanted to be there for @counter alone
+ * @limit: %RES_LIMIT_KEEP or %RES_LIMIT_WALL: see res_counter_set_reserved()
+ *
+ * Borrows what those above have room for, and repays what is not in use. Where that
+ * falls short of @reserved, another call may get nearer to it later.
+ *
+ * Context: As res_counter_set_reserved().
+ * Return: What is reserved from now on. It never gets farther from @reserved.
+ */
+u64 res_counter_reserve_upto(struct res_counter *counter, u64 reserved, u64 limit)
+{
+	struct res_refusal lacking;
+
+	res_counter_reserve(counter, min(reserved, RES_COUNTER_MAX), limit, true,
+			    &lacking);
+	return READ_ONCE(counter->reserved);
 }
 
 /**

@@ -703,7 +703,7 @@ static void reserve(struct kunit *test, struct res_counter *counter, u64 n,
 		    int expected)
 {
 	KUNIT_EXPECT_EQ(test, expected,
-			res_counter_set_reserved(counter, n, false, NULL, 0));
+			res_counter_set_reserved(counter, n, RES_LIMIT_KEEP, NULL, 0));
 }
 
 static void reservation_covers_charges(struct kunit *test)
@@ -868,9 +868,9 @@ static void high_walls(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, res_counter_set_limit(low, 0, true), 0);
 	must_refuse(test, low, 1, BC_LIMIT);
 	KUNIT_EXPECT_EQ(test, -ENOSPC,
-			res_counter_set_reserved(low, 11, true, NULL, 0));
+			res_counter_set_reserved(low, 11, RES_LIMIT_WALL, NULL, 0));
 	KUNIT_EXPECT_EQ(test, snapshot(low).limit, 0);
-	KUNIT_EXPECT_EQ(test, 0, res_counter_set_reserved(low, 7, true, NULL, 0));
+	KUNIT_EXPECT_EQ(test, 0, res_counter_set_reserved(low, 7, RES_LIMIT_WALL, NULL, 0));
 	KUNIT_EXPECT_EQ(test, snapshot(low).limit, 7);
 	KUNIT_EXPECT_EQ(test, snapshot(top).usage, 7);
 	owner = must_charge(test, low, 7);
@@ -879,9 +879,9 @@ static void high_walls(struct kunit *test)
 	must_refuse(test, low, 1, BC_LIMIT);
 	KUNIT_EXPECT_PTR_EQ(test, told->last.counter, low);
 	KUNIT_EXPECT_EQ(test, -EBUSY,
-			res_counter_set_reserved(low, 6, true, NULL, 0));
+			res_counter_set_reserved(low, 6, RES_LIMIT_WALL, NULL, 0));
 	uncharge(told, owner, 1);
-	KUNIT_EXPECT_EQ(test, 0, res_counter_set_reserved(low, 6, true, NULL, 0));
+	KUNIT_EXPECT_EQ(test, 0, res_counter_set_reserved(low, 6, RES_LIMIT_WALL, NULL, 0));
 	KUNIT_EXPECT_EQ(test, snapshot(low).limit, 6);
 	KUNIT_EXPECT_EQ(test, snapshot(top).usage, 6);
 
@@ -916,7 +916,7 @@ static void shrinking_makes_room(struct kunit *test)
 
 	KUNIT_ASSERT_EQ(test, res_counter_set_limit(top, 10, true), 0);
 	told->victim = must_charge(test, top, 5);
-	KUNIT_EXPECT_EQ(test, 0, res_counter_set_reserved(low, 8, false,
+	KUNIT_EXPECT_EQ(test, 0, res_counter_set_reserved(low, 8, RES_LIMIT_KEEP,
 							  shrink_by_victim, 9));
 	KUNIT_EXPECT_EQ(test, told->limit_hits, 3);
 	KUNIT_EXPECT_PTR_EQ(test, told->last.counter, top);
@@ -928,12 +928,12 @@ static void shrinking_makes_room(struct kunit *test)
 
 	told->limit_hits = 0;
 	KUNIT_EXPECT_EQ(test, -ENOSPC,
-			res_counter_set_reserved(low, 11, false, shrink_in_vain, 4));
+			res_counter_set_reserved(low, 11, RES_LIMIT_KEEP, shrink_in_vain, 4));
 	KUNIT_EXPECT_EQ(test, told->limit_hits, 4);
 
 	told->limit_hits = 0;
 	told->victim = must_charge(test, low, 8);
-	KUNIT_EXPECT_EQ(test, 0, res_counter_set_reserved(low, 6, false,
+	KUNIT_EXPECT_EQ(test, 0, res_counter_set_reserved(low, 6, RES_LIMIT_KEEP,
 							  shrink_by_victim, 9));
 	KUNIT_EXPECT_EQ(test, told->limit_hits, 2);
 	KUNIT_EXPECT_PTR_EQ(test, told->last.counter, low);
@@ -1077,7 +1077,7 @@ static void no_stock_near_a_bound(struct kunit *test)
 	uncharge(told, owner, 32);
 
 	/* A reservation is nearer than any bound above. */
-	KUNIT_ASSERT_EQ(test, 0, res_counter_set_reserved(low, 32, false, NULL, 0));
+	KUNIT_ASSERT_EQ(test, 0, res_counter_set_reserved(low, 32, RES_LIMIT_KEEP, NULL, 0));
 	must_charge(test, low, 1);
 	uncharge(told, owner, 1);
 	KUNIT_EXPECT_EQ(test, snapshot(low).stocked, 1);
@@ -1141,10 +1141,10 @@ static void bounds_are_compared_without_stock(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, res_counter_set_limit(low, 100, true), 0);
 	must_charge(test, low, 4);
 	uncharge(told, owner, 4);
-	KUNIT_EXPECT_EQ(test, 0, res_counter_set_reserved(low, 8, false, NULL, 0));
+	KUNIT_EXPECT_EQ(test, 0, res_counter_set_reserved(low, 8, RES_LIMIT_KEEP, NULL, 0));
 	must_charge(test, low, 4);
 	uncharge(told, owner, 4);
-	KUNIT_EXPECT_EQ(test, 0, res_counter_set_reserved(low, 4, false, NULL, 0));
+	KUNIT_EXPECT_EQ(test, 0, res_counter_set_reserved(low, 4, RES_LIMIT_KEEP, NULL, 0));
 	must_charge(test, low, 4);
 	uncharge(told, owner, 4);
 	res_counter_reset(top, RES_RESET_MAX | RES_RESET_MIN | RES_RESET_TOTALS);
@@ -1194,7 +1194,7 @@ static void as_many_as_there_are(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, snapshot(top).usage, 0);
 
 	/* What is reserved is there on top of what others have left. */
-	KUNIT_ASSERT_EQ(test, 0, res_counter_set_reserved(low, 5, false, NULL, 0));
+	KUNIT_ASSERT_EQ(test, 0, res_counter_set_reserved(low, 5, RES_LIMIT_KEEP, NULL, 0));
 	must_charge(test, top, 3);
 	KUNIT_EXPECT_EQ(test, upto(low, 64, BC_BARRIER, &owner), 7);
 	KUNIT_EXPECT_EQ(test, snapshot(top).usage, 10);
@@ -1409,6 +1409,19 @@ static void model_uncharge(struct model *m)
 	uncharge(m->told, m->out[i].owner, n);
 }
 
+/* Units that are charged somewhere are charged somewhere else. */
+static void model_move(struct kunit *test, struct model *m, int group)
+{
+	int i = below(m, ARRAY_SIZE(m->out));
+
+	if (!m->out[i].n)
+		return;
+	m->out[i].owner = res_counter_move(m->out[i].owner,
+					   m->group[group].counter, m->out[i].n);
+	m->out[i].at = group;
+	KUNIT_ASSERT_PTR_EQ(test, m->out[i].owner, m->group[group].counter->owner);
+}
+
 static void model_set_bound(struct kunit *test, struct model *m, int group)
 {
 	u64 val = below(m, 4) ? below(m, 40) : RES_COUNTER_MAX;
@@ -1439,48 +1452,94 @@ static void model_set_bound(struct kunit *test, struct model *m, int group)
 		m->group[group].limit = val;
 }
 
-static void model_set_reserved(struct kunit *test, struct model *m, int group)
+/* What is to be expected of a reservation of @val, with the limit @limit. */
+static int model_reserve(struct model *m, int group, u64 val, u64 limit, bool wall)
 {
-	u64 old = m->group[group].reserved, val = below(m, 20);
-	const bool wall = !below(m, 4);
+	u64 old = m->group[group].reserved;
 	int parent = m->group[group].parent;
 	u64 usage = model_usage(m, group);
-	u64 limit = wall ? val : m->group[group].limit;
 	u64 more = max(usage, val) - min(max(usage, val), max(usage, old));
+	u64 root = model_usage(m, -1);
 	int expected = 0;
 
-	if (val > limit) {
-		expected = -EINVAL;
-	} else if (val < usage && (wall || val < old)) {
-		expected = -EBUSY;
-	} else if (val > old) {
-		/* As if it was lent: is anybody above its bounds then? */
-		m->group[group].reserved = val;
-		for (; parent >= 0; parent = m->group[parent].parent) {
-			if (model_usage(m, parent) > min(m->group[parent].limit,
-							 m->group[parent].barrier))
-				expected = -ENOSPC;
-			if (model_usage(m, parent) <= m->group[parent].reserved)
-				break;
-		}
-		m->group[group].reserved = old;
-		if (more && parent < 0) {
-			u64 root = model_usage(m, -1);
+	if (val > limit)
+		return -EINVAL;
+	if (val < usage && (wall || val < old))
+		return -EBUSY;
+	if (limit < model_pledged(m, group))
+		return -EBUSY;
+	if (val <= old)
+		return 0;
 
-			m->group[group].reserved = val;
-			if (model_usage(m, -1) > max(root, m->told->for_all))
-				expected = -ENOSPC;
-			m->group[group].reserved = old;
-		}
+	/* As if it was lent: is anybody above its bounds then? */
+	m->group[group].reserved = val;
+	for (; parent >= 0; parent = m->group[parent].parent) {
+		if (model_usage(m, parent) > min(m->group[parent].limit,
+						 m->group[parent].barrier))
+			expected = -ENOSPC;
+		if (model_usage(m, parent) <= m->group[parent].reserved)
+			break;
+	}
+	if (more && parent < 0 && model_usage(m, -1) > max(root, m->told->for_all))
+		expected = -ENOSPC;
+	m->group[group].reserved = old;
+	return expected;
+}
+
+static void model_set_reserved(struct kunit *test, struct model *m, int group)
+{
+	u64 val = below(m, 20), limit = m->group[group].limit;
+	u64 how = RES_LIMIT_KEEP;
+	int expected;
+
+	switch (below(m, 4)) {
+	case 0:
+		how = RES_LIMIT_WALL;
+		limit = val;
+		break;
+	case 1:
+		how = below(m, 40);
+		limit = how;
+		break;
 	}
 
+	expected = model_reserve(m, group, val, limit, how == RES_LIMIT_WALL);
 	KUNIT_ASSERT_EQ(test, expected,
 			res_counter_set_reserved(m->group[group].counter, val,
-						 wall, NULL, 0));
+						 how, NULL, 0));
 	if (!expected) {
 		m->group[group].reserved = val;
 		m->group[group].limit = limit;
 	}
+}
+
+/* Of all amounts between what is reserved and what is wanted, the nearest. */
+static void model_reserve_upto(struct kunit *test, struct model *m, int group)
+{
+	const u64 wanted = below(m, 20), old = m->group[group].reserved;
+	const bool wall = !below(m, 4);
+	u64 val = wanted;
+
+	/* The limit is the caller's business: a reservation above is none. */
+	if (!wall && wanted > m->group[group].limit)
+		return;
+	for (;; val += wanted < old ? 1 : -1) {
+		u64 limit = wall ? val : m->group[group].limit;
+
+		if ((val != old || wanted <= old) &&
+		    !model_reserve(m, group, val, limit,
+				   limit < m->group[group].limit && wall)) {
+			m->group[group].reserved = val;
+			m->group[group].limit = limit;
+			break;
+		}
+		if (val == old)
+			break;
+	}
+	KUNIT_ASSERT_EQ(test, val,
+			res_counter_reserve_upto(m->group[group].counter, wanted,
+						 wall ? RES_LIMIT_WALL :
+							RES_LIMIT_KEEP));
 }
 
 static bool model_has_child(struct model *m, int group)
@@ -1575,7 +1634,13 @@ static void model_step(struct kunit *test, struct model *m)
 	case 2:
 		model_set_reserved(test, m, group);
 		break;
-	case 3 ... 9:
+	case 3:
+		model_reserve_upto(test, m, group);
+		break;
+	case 4:
+		model_move(test, m, group);
+		break;
+	case 5 ... 10:
 		model_charge(test, m, group);
 		break;
 	default:
@@ -1619,7 +1684,7 @@ static void random_operations_match_the_model(struct kunit *test)
 	/* What is lent is in use: each round gets one level further up. */
 	for (i = 0; i < GROUPS * GROUPS; i++)
 		if (!res_counter_set_reserved(m->group[i % GROUPS].counter, 0,
-					      false, NULL, 0))
+					      RES_LIMIT_KEEP, NULL, 0))
 			m->group[i % GROUPS].reserved = 0;
 	for (i = 0; i < GROUPS; i++)
 		KUNIT_EXPECT_EQ(test, snapshot(m->group[i].counter).usage, 0);
@@ -1685,7 +1750,7 @@ static void kinds_are_of_whoever_holds(struct kunit *test)
 
 	told->root.kinds = RES_KINDS;
 	/* What is reserved and not used is of no kind. */
-	KUNIT_EXPECT_EQ(test, 0, res_counter_set_reserved(low, 20, false, NULL, 0));
+	KUNIT_EXPECT_EQ(test, 0, res_counter_set_reserved(low, 20, RES_LIMIT_KEEP, NULL, 0));
 	owner = must_charge(test, low, 10);
 	note(told, owner, 0, 7);
 	note(told, owner, 1, 3);

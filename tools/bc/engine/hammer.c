@@ -75,7 +75,7 @@ static bool quiet;		/* all but the administrator pause ... */
 static int pausing;		/* ... and so many do */
 
 static u64 made, freed, charges, fast, refusals, interrupts, removals, offline;
-static u64 checks, quiets;
+static u64 checks, quiets, moves;
 static unsigned int seed = 2007, scale;
 static bool wild;
 
@@ -331,6 +331,27 @@ static void release(struct object *o, u64 n)
 	res_counter_uncharge(owner, n);
 }
 
+/* Has another group charged for @o, by force. */
+static void move(struct object *o, int i)
+{
+	struct ghost *ghost = o->ghost;
+	struct group *g = group_find(i);
+	struct res_owner *owner;
+
+	if (!g)
+		return;
+	for (; ghost; ghost = ghost->parent)
+		if (__atomic_fetch_sub(&ghost->held[o->res], o->n,
+				       __ATOMIC_RELAXED) < o->n)
+			fail("a ghost is wrong");
+	owner = res_counter_move(o->owner, &g->counter[o->res], o->n);
+	o->owner = NULL;
+	if (owner)
+		hold_noted(o, o->res, g->ghost, owner, o->n);
+	count(&moves);
+	group_put(g);
+}
+
 static enum bc_severity some_severity(void)
 {
 	if (wild && !below(50))
@@ -517,6 +538,8 @@ static void *worker(void *arg)
 			go_offline();
 		} else if (!below(32) && o != objects && !o->owner && !o[-1].owner) {
 			charge_all(o, o - 1, favourite, below(GROUPS), some_units());
+		} else if (wild && o->owner && !root[o->res].kinds && !below(16)) {
+			move(o, below(GROUPS));
 		} else if (below(4)) {
 			use(o);
 		} else {
@@ -711,7 +734,7 @@ static void expect_change(struct model *m, int res, int i)
 	reserved += below(2);
 	if (reserved > limit || reserved == old)
 		return;
-	err = res_counter_set_reserved(c, reserved, false, NULL, 0);
+	err = res_counter_set_reserved(c, reserved, RES_LIMIT_KEEP, NULL, 0);
 	if (err && err != -ENOSPC)
 		fail("quiet, and a strange reason to lend nothing");
 	if (!err != model_lends(m, res, i, reserved)) {
@@ -724,9 +747,9 @@ static void expect_change(struct model *m, int res, int i)
 	if (err || reserved <= m->usage[i])
 		return;
 	if (old < m->usage[i] &&
-	    res_counter_set_reserved(c, m->usage[i] - 1, false, NULL, 0) != -EBUSY)
+	    res_counter_set_reserved(c, m->usage[i] - 1, RES_LIMIT_KEEP, NULL, 0) != -EBUSY)
 		fail("quiet, and what is in use is repaid");
-	if (res_counter_set_reserved(c, max(old, m->usage[i]), false, NULL, 0))
+	if (res_counter_set_reserved(c, max(old, m->usage[i]), RES_LIMIT_KEEP, NULL, 0))
 		fail("quiet, and what is unused is not repaid");
 }
 
@@ -839,8 +862,13 @@ static void change(int i)
 		if (usage > FULL * scale && !wild)
 			fail("more used than there is");
 		break;
+	case 11:
+		res_counter_reserve_upto(c, below(30) * scale,
+					 below(16) ? RES_LIMIT_KEEP : RES_LIMIT_WALL);
+		break;
 	default:
-		if (res_counter_set_reserved(c, below(30) * scale, !below(16),
+		if (res_counter_set_reserved(c, below(30) * scale,
+					     below(16) ? RES_LIMIT_KEEP : RES_LIMIT_WALL,
 					     shrink, 2))
 			break;
 		break;
@@ -1174,13 +1202,14 @@ int main(int argc, char **argv)
 	}
 	printf("%llu charges (%llu refused), %llu charges and uncharges by stock, "
 	       "%llu interrupts (%llu within a fast path) besides %llu by other CPUs, "
-	       "%llu groups removed, %llu times offline, %llu times quiet, %llu checks: "
+	       "%llu moved, %llu groups removed, %llu times offline, %llu times quiet, %llu checks: "
 	       "all invariants held\n",
 	       (unsigned long long)charges, (unsigned long long)refusals,
 	       (unsigned long long)fast, (unsigned long long)interrupts,
 	       (unsigned long long)shim_interrupted,
 	       (unsigned long long)(shim_interrupts - interrupts),
-	       (unsigned long long)removals, (unsigned long long)offline,
+	       (unsigned long long)moves, (unsigned long long)removals,
+	       (unsigned long long)offline,
 	       (unsigned long long)quiets, (unsigned long long)checks);
 	return 0;
 }

@@ -167,7 +167,7 @@ static void set_other(void)
 /* In the reservation of a, which top does not see. */
 static void set_covered(void)
 {
-	if (res_counter_set_reserved(&a, 12, false, NULL, 0))
+	if (res_counter_set_reserved(&a, 12, RES_LIMIT_KEEP, NULL, 0))
 		fail("no room to lend");
 	ask(cpu_pair);
 	while (busy())
@@ -274,7 +274,7 @@ static void cpu_remove_uncharge(void)
 
 static void cpu_reserve(void)
 {
-	if (res_counter_set_reserved(&a, 12, false, NULL, 0))
+	if (res_counter_set_reserved(&a, 12, RES_LIMIT_KEEP, NULL, 0))
 		fail("no room to lend");
 }
 
