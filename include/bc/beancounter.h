@@ -14,6 +14,7 @@
 #include <linux/mutex.h>
 #include <linux/preempt.h>
 #include <linux/sched.h>
+#include <linux/workqueue.h>
 
 #include <bc/res_counter.h>
 
@@ -22,23 +23,60 @@
  * @BC_EVENT_BARRIER: charges refused at the barrier
  * @BC_EVENT_MAX: charges refused at the limit
  * @BC_EVENT_FORCED: forced charges that passed the limit
+ * @BC_EVENT_OWN: refusals of the controller's own: see bc_refuse()
  * @BC_NR_EVENTS: how many there are
  */
 enum bc_event {
 	BC_EVENT_BARRIER,
 	BC_EVENT_MAX,
 	BC_EVENT_FORCED,
+	BC_EVENT_OWN,
 	BC_NR_EVENTS,
 };
+
+/* What the file "shares" has for a number that is none. */
+#define BC_SHARES_UNCHANGED	(-1)	/* when written */
+#define BC_SHARES_UNSUPPORTED	(-2)	/* when read */
+#define BC_SHARES_DONT_CARE	(-3)
+
+/**
+ * struct bc_shares - fractions of what the parent has
+ * @min: the part of the parent's guarantee that is this group's guarantee, or
+ *	%BC_SHARES_DONT_CARE
+ * @max: the part of the parent's ceiling that is this group's ceiling, or
+ *	%BC_SHARES_DONT_CARE
+ * @divisor: what the children's numbers are parts of
+ *
+ * They are those of Resource Groups (2006).
+ */
+struct bc_shares {
+	int	min;
+	int	max;
+	int	divisor;
+};
+
+#define BC_SHARES_DEFAULT ((struct bc_shares) {	\
+	.min = BC_SHARES_DONT_CARE,		\
+	.max = BC_SHARES_DONT_CARE,		\
+	.divisor = 100,				\
+})
 
 /**
  * struct beancounter - one group's account of one resource
  * @css: the cgroup's side
  * @counter: the engine's side; unused in the root group
  * @res: the resource
+ * @children: the groups below; like all of the following up to @spare it is guarded
+ *	by the resource's mutex
+ * @sibling: in its parent's @children
  * @strict: children live on what they borrow
- * @children: groups that @strict holds for
- * @counted: is one of its parent's @children
+ * @shares: as written
+ * @min: the reservation, if @shares do not care: as written
+ * @max: the limit, if @shares do not care: as written
+ * @guarantee: what the children have shares of; see kernel/bc/shares.c
+ * @ceiling: likewise, for their limits
+ * @lent: sum of the children's reservations
+ * @spare: what groups below have reserved, do not use, and are not due: for one look
  * @events: what happened here and below
  * @events_local: what happened here
  * @events_file: handle of the file "events"
@@ -48,6 +86,7 @@ enum bc_event {
  * @flags: BC_FLAG_* bits of kernel/bc/beancounter.c
  * @deferred: queued to have its events told
  * @first: the first refusal, for the log
+ * @first_event: what it was
  * @first_pid: the task that was refused
  * @first_comm: its name
  */
@@ -55,9 +94,17 @@ struct beancounter {
 	struct cgroup_subsys_state	css;
 	struct res_counter		counter;
 	struct bc_resource		*res;
+
+	struct list_head		children;
+	struct list_head		sibling;
 	bool				strict;
-	bool				counted;
-	unsigned int			children;
+	struct bc_shares		shares;
+	u64				min;
+	u64				max;
+	u64				guarantee;
+	u64				ceiling;
+	u64				lent;
+	u64				spare;
 
 	atomic64_t			events[BC_NR_EVENTS];
 	atomic64_t			events_local[BC_NR_EVENTS];
@@ -69,6 +116,7 @@ struct beancounter {
 	unsigned long			flags;
 	struct llist_node		deferred;
 	struct res_refusal		first;
+	enum bc_event			first_event;
 	pid_t				first_pid;
 	char				first_comm[TASK_COMM_LEN];
 };
@@ -87,13 +135,17 @@ struct beancounter {
  * @stock_min: units that each CPU may keep at hand, however little usage is, and
  *	fetches in advance; 0 for a few, and none in advance. Extremes are uncertain
  *	by as much for each CPU.
+ * @own_event: what the files of events call a refusal of the controller's own, if
+ *	there are any
+ * @files: of the controller's own, in either convention, up to one without a name;
+ *	they can use bc_read_amount() and bc_show_amount()
  * @kinds: what kinds of units there are, by the words that the file "stat" has for
  *	them, if any are told apart: see bc_note()
  * @init: a new group; may fail with an errno. Task context.
  * @fini: the group that @init has seen is freed
- * @change: a limit or barrier is about to be set to @val. May make room, and
- *	may veto with an errno. Task context, no lock held but cgroup core's
- *	protection of the file.
+ * @change: a limit or barrier is about to be set to @val by a write to it, not by
+ *	shares. May make room, and may veto with an errno. Task context, no lock
+ *	held but cgroup core's protection of the file.
  * @barrier_hit: privileged charges took @bc across its barrier
  * @limit_hit: @bc refuses a charge, or has no room for a loan or for repaying
  *	one (see &res_shrink_t); may make room, sleeping only if @may_block, and
@@ -105,6 +157,12 @@ struct beancounter {
  * @id: the number of @ss
  * @node: in the list of all resources
  * @freed: owners that are gone, and for which @key is still on
+ * @machine: the root group
+ * @mutex: guards the tree of groups, and what they may take
+ * @sharing: how many groups live by shares
+ * @pending: somebody has not got yet what is due
+ * @lacking: who had no room for a reservation that was just written
+ * @shares_work: tries that again
  *
  * All callbacks are optional. Controllers fill in what comes before @root.
  */
@@ -116,6 +174,8 @@ struct bc_resource {
 	bool			bytes;
 	size_t			size;
 	unsigned long		stock_min;
+	const char		*own_event;
+	const struct cftype	*files;
 	const char		*kinds[RES_KINDS];
 
 	int (*init)(struct beancounter *bc);
@@ -130,6 +190,13 @@ struct bc_resource {
 	int			id;
 	struct list_head	node;
 	atomic_t		freed;
+
+	struct beancounter	*machine;
+	struct mutex		mutex;		/* the tree of groups */
+	unsigned int		sharing;
+	bool			pending;
+	struct res_refusal	lacking;
+	struct delayed_work	shares_work;
 };
 
 /**
@@ -159,6 +226,9 @@ static inline struct beancounter *bc_parent(struct beancounter *bc)
 struct res_owner * __must_check
 __bc_charge(struct bc_resource *res, u64 n, enum bc_severity severity,
 	    bool may_block);
+struct res_owner * __must_check
+__bc_charge_group(struct beancounter *bc, u64 n, enum bc_severity severity,
+		  bool may_block);
 struct res_owner * __must_check
 bc_charge_owner(struct bc_resource *res, struct res_owner *owner, u64 n,
 		enum bc_severity severity, bool may_block);
@@ -211,6 +281,35 @@ bc_charge(struct bc_resource *res, u64 n, enum bc_severity severity,
 }
 
 /**
+ * bc_charge_group() - charge a group that the caller knows to be there
+ * @bc: its account, not the root's
+ * @n: units, at least 1
+ * @severity: see bc_charge()
+ * @may_block: see bc_charge()
+ *
+ * For callbacks of cgroup core, which are told of a css.
+ *
+ * Context: Task context; no spinlock held, interrupts on, with @may_block. @bc stays
+ * allocated, and should not be removed.
+ * Return: As bc_charge().
+ */
+static __always_inline struct res_owner * __must_check
+bc_charge_group(struct beancounter *bc, u64 n, enum bc_severity severity,
+		bool may_block)
+{
+	struct res_owner *owner;
+	bool charged;
+
+	preempt_disable();
+	owner = READ_ONCE(bc->counter.owner);
+	charged = res_stock_charge(&bc->res->root, owner, n);
+	preempt_enable();
+	if (likely(charged))
+		return owner;
+	return __bc_charge_group(bc, n, severity, may_block);
+}
+
+/**
  * bc_uncharge() - return units
  * @res: the resource
  * @owner: what bc_charge() has returned, if that was not %NULL
@@ -249,8 +348,15 @@ static __always_inline void bc_note(struct bc_resource *res,
 	preempt_enable();
 }
 
+void bc_refuse(struct beancounter *bc, u64 n, u64 usage, u64 bound);
+int bc_read_amount(struct kernfs_open_file *of, const char *buf, size_t nbytes,
+		   u64 *val);
+void bc_show_amount(struct seq_file *sf, u64 val);
+void bc_machine_changed(struct bc_resource *res);
+
 struct cgroup_subsys_state *bc_css_alloc(struct bc_resource *res,
 					 struct cgroup_subsys_state *parent);
+int bc_css_online(struct cgroup_subsys_state *css);
 void bc_css_killed(struct cgroup_subsys_state *css);
 void bc_css_free(struct cgroup_subsys_state *css);
 
@@ -260,6 +366,7 @@ void bc_css_free(struct cgroup_subsys_state *css);
  * All but css_alloc, which has to name its resource: see bc_css_alloc().
  */
 #define BC_CSS_CALLBACKS			\
+	.css_online	= bc_css_online,	\
 	.css_killed	= bc_css_killed,	\
 	.css_free	= bc_css_free,		\
 	.threaded	= true

@@ -15,6 +15,7 @@ DECLARE_STATIC_KEY_FALSE(bc_numfiles_key);
 
 struct res_owner * __must_check __bc_file_charge(void);
 void __bc_file_uncharge(struct res_owner *owner);
+void bc_max_files_changed(void);
 
 /**
  * bc_file_charge() - charge a file to the group of the task that opens it
@@ -57,6 +58,10 @@ static inline int __must_check bc_file_charge(struct file *file)
 }
 
 static inline void bc_file_uncharge(struct file *file)
+{
+}
+
+static inline void bc_max_files_changed(void)
 {
 }
 

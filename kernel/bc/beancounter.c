@@ -22,13 +22,6 @@
  * side. The key is turned on before the first group can have a task; it is
  * turned off from a work item, since the last uncharge may come from anywhere.
  *
- * Strict groups
- *
- * That the children of a strict group have a limit of what they borrowed is true
- * from their first to their last moment: whether a group is strict and how many
- * children it has change under one mutex, which nests in cgroup_mutex and which
- * writers of files can take. A child counts from its allocation until rmdir.
- *
  * Telling
  *
  * A charge can be refused in any context, and by many CPUs at a time. It counts
@@ -67,20 +60,22 @@ static LIST_HEAD(bc_resources);
 
 static LLIST_HEAD(bc_deferred);
 
-/* Guards beancounter::strict, ::children and ::counted. */
-static DEFINE_MUTEX(bc_strict_mutex);
-
-/* How often limit_hit() is asked for room to lend, or to give back. */
-#define BC_SHRINK_RETRIES	5
-
-static struct beancounter *counter_bc(struct res_counter *counter)
-{
-	return container_of(counter, struct beancounter, counter);
-}
-
 static struct bc_resource *root_resource(struct res_root *root)
 {
 	return container_of(root, struct bc_resource, root);
+}
+
+/* What has refused, in logs and traces. */
+static const char *bc_event_name(struct bc_resource *res, enum bc_event event)
+{
+	switch (event) {
+	case BC_EVENT_BARRIER:
+		return "barrier";
+	case BC_EVENT_MAX:
+		return "limit";
+	default:
+		return res->own_event;
+	}
 }
 
 /* Logs the first refusal of @bc, unless the machine has logged enough already. */
@@ -100,8 +95,8 @@ static void bc_log_refusal(struct beancounter *bc)
 	pr_info("%s: group %*pE refused at %s%s %llu (task %*pE[%d])\n",
 		bc->res->ss->name, (int)strnlen(path, 200), path,
 		bc->first.machine ? "the machine's " : "",
-		bc->first.at == BC_BARRIER ? "barrier" : "limit",
-		bc->first.bound, (int)strlen(bc->first_comm), bc->first_comm,
+		bc_event_name(bc->res, bc->first_event), bc->first.bound,
+		(int)strlen(bc->first_comm), bc->first_comm,
 		bc->first_pid);
 	kfree(path);
 	return;
@@ -172,23 +167,53 @@ static void bc_event(struct beancounter *bc, enum bc_event event)
 	irq_work_queue(&bc_irq_work);
 }
 
-static void bc_refused(const struct res_refusal *refusal)
+static void bc_refused_at(const struct res_refusal *refusal, enum bc_event event)
 {
 	struct beancounter *bc = counter_bc(refusal->counter);
 
-	trace_bc_charge_refused(bc, refusal);
+	trace_bc_charge_refused(bc, refusal, bc_event_name(bc->res, event));
 
 	if (!test_bit(BC_FLAG_REFUSED, &bc->flags) &&
 	    !test_and_set_bit(BC_FLAG_REFUSED, &bc->flags)) {
 		bc->first = *refusal;
+		bc->first_event = event;
 		bc->first_pid = task_pid_nr(current);
 		strscpy(bc->first_comm, current->comm);
 		/* Pairs with the test_and_clear_bit() in bc_tell(). */
 		smp_mb__before_atomic();
 		set_bit(BC_FLAG_LOG, &bc->flags);
 	}
-	bc_event(bc, refusal->at == BC_BARRIER ? BC_EVENT_BARRIER :
-						 BC_EVENT_MAX);
+	bc_event(bc, event);
+}
+
+static void bc_refused(const struct res_refusal *refusal)
+{
+	bc_refused_at(refusal, refusal->at == BC_BARRIER ? BC_EVENT_BARRIER :
+							   BC_EVENT_MAX);
+}
+
+/**
+ * bc_refuse() - tell of a refusal that is the controller's own
+ * @bc: the group that refuses
+ * @n: units that were asked for
+ * @usage: how much there was already of what it counts
+ * @bound: what it has of that
+ *
+ * Of a resource with @own_event.
+ *
+ * Context: Any context but NMI. @bc stays.
+ */
+void bc_refuse(struct beancounter *bc, u64 n, u64 usage, u64 bound)
+{
+	const struct res_refusal refusal = {
+		.counter = &bc->counter,
+		.n = n,
+		.usage = usage,
+		.bound = bound,
+		.at = BC_LIMIT,
+	};
+
+	bc_refused_at(&refusal, BC_EVENT_OWN);
 }
 
 static void bc_forced(const struct res_refusal *refusal)
@@ -214,7 +239,15 @@ static void bc_barrier_hit(struct res_counter *counter)
 		bc->res->barrier_hit(bc);
 }
 
-static bool bc_limit_hit(const struct res_refusal *refusal, bool may_block)
+/**
+ * bc_limit_hit() - have the controller make room
+ * @refusal: who has none
+ * @may_block: it may sleep
+ *
+ * Context: Any context but NMI; task context with @may_block.
+ * Return: Whether to try once more.
+ */
+bool bc_limit_hit(const struct res_refusal *refusal, bool may_block)
 {
 	struct beancounter *bc = counter_bc(refusal->counter);
 
@@ -312,6 +345,23 @@ struct res_owner *__bc_charge(struct bc_resource *res, u64 n,
 }
 
 /**
+ * __bc_charge_group() - bc_charge_group() where there is too little in stock
+ * @bc: see bc_charge_group()
+ * @n: units, at least 1
+ * @severity: see bc_charge()
+ * @may_block: see bc_charge()
+ *
+ * Context: As bc_charge_group().
+ * Return: As bc_charge_group().
+ */
+struct res_owner *__bc_charge_group(struct beancounter *bc, u64 n,
+				    enum bc_severity severity, bool may_block)
+{
+	return bc_charged(bc->res, res_counter_charge(&bc->counter, n, severity,
+						      may_block));
+}
+
+/**
  * bc_charge_owner() - charge a group that the current task is not in, perhaps
  * @res: the resource
  * @owner: whom to charge: what bc_get_owner() has returned
@@ -403,63 +453,15 @@ u64 bc_charge_upto(struct bc_resource *res, u64 n, enum bc_severity severity,
 	return n;
 }
 
-/* What follows is for files.c. */
-
-static bool bc_shrink(const struct res_refusal *lacking)
-{
-	return bc_limit_hit(lacking, true);
-}
-
-static int __bc_set_reserved(struct beancounter *bc, u64 reserved, bool wall)
-{
-	struct res_snapshot snap;
-	int err;
-
-	res_counter_read(&bc->counter, &snap);
-	err = res_counter_set_reserved(&bc->counter, reserved,
-				       wall ? RES_LIMIT_WALL : RES_LIMIT_KEEP,
-				       bc_shrink, BC_SHRINK_RETRIES);
-	if (!err && reserved > snap.reserved)
-		trace_bc_borrow(bc, snap.reserved, reserved);
-	if (!err && reserved < snap.reserved)
-		trace_bc_repay(bc, snap.reserved, reserved);
-	return err;
-}
-
-/*
- * @bc is one of its parent's children, which thus stays as strict as it is; or
- * it is just being removed, when the engine refuses to lend to it.
+/**
+ * bc_machine_amount() - what the machine has of a resource
+ * @res: the resource
+ *
+ * Return: What ordinary charges can take together, or %RES_COUNTER_MAX.
  */
-static bool bc_lives_on_loan(struct beancounter *bc)
+u64 bc_machine_amount(struct bc_resource *res)
 {
-	return READ_ONCE(css_bc(bc->css.parent)->strict);
-}
-
-int bc_set_limit(struct beancounter *bc, u64 limit, bool not_below_usage)
-{
-	if (bc_lives_on_loan(bc))
-		return __bc_set_reserved(bc, limit, true);
-	return res_counter_set_limit(&bc->counter, limit, not_below_usage);
-}
-
-int bc_set_reserved(struct beancounter *bc, u64 reserved)
-{
-	if (bc_lives_on_loan(bc))
-		return -EINVAL;
-	return __bc_set_reserved(bc, reserved, false);
-}
-
-int bc_set_strict(struct beancounter *bc, bool strict)
-{
-	int err = 0;
-
-	mutex_lock(&bc_strict_mutex);
-	if (strict != bc->strict && bc->children)
-		err = -EBUSY;
-	else
-		WRITE_ONCE(bc->strict, strict);
-	mutex_unlock(&bc_strict_mutex);
-	return err;
+	return bc_capacity(&res->root, BC_BARRIER);
 }
 
 /* What follows is for cgroup core. */
@@ -468,7 +470,7 @@ int bc_set_strict(struct beancounter *bc, bool strict)
  * At boot, with the root group, and before cgroup core asks for files: one
  * thread, no mount, and no lock needed.
  */
-static int bc_init_resource(struct bc_resource *res)
+static int bc_init_resource(struct bc_resource *res, struct beancounter *machine)
 {
 	int err;
 
@@ -480,8 +482,9 @@ static int bc_init_resource(struct bc_resource *res)
 	if (err)
 		return err;
 	res->id = res->ss->id;
+	bc_init_shares(res, machine);
 	list_add_tail(&res->node, &bc_resources);
-	return bc_set_files(res->ss, res->bytes);
+	return bc_set_files(res);
 }
 
 /* On a CPU that is going offline and runs no tasks any more but its own. */
@@ -502,27 +505,6 @@ static int __init bc_init(void)
 	return min(state, 0);
 }
 subsys_initcall(bc_init);
-
-/* Makes @bc one of its parent's children, and a poor one if that is strict. */
-static void bc_count(struct beancounter *bc, struct beancounter *parent)
-{
-	mutex_lock(&bc_strict_mutex);
-	/* Cannot fail: nothing is held, reserved or lent. */
-	if (parent->strict)
-		WARN_ON_ONCE(res_counter_set_limit(&bc->counter, 0, true));
-	parent->children++;
-	bc->counted = true;
-	mutex_unlock(&bc_strict_mutex);
-}
-
-static void bc_uncount(struct beancounter *bc, struct beancounter *parent)
-{
-	mutex_lock(&bc_strict_mutex);
-	if (bc->counted)
-		parent->children--;
-	bc->counted = false;
-	mutex_unlock(&bc_strict_mutex);
-}
 
 /**
  * bc_css_alloc() - a new group's account
@@ -546,9 +528,13 @@ struct cgroup_subsys_state *bc_css_alloc(struct bc_resource *res,
 		return ERR_PTR(-ENOMEM);
 	bc->res = res;
 	INIT_LIST_HEAD(&bc->peaks);
+	INIT_LIST_HEAD(&bc->children);
+	INIT_LIST_HEAD(&bc->sibling);
 	mutex_init(&bc->change_mutex);
+	bc->shares = BC_SHARES_DEFAULT;
+	bc->max = RES_COUNTER_MAX;
 	if (!parent) {
-		err = bc_init_resource(res);
+		err = bc_init_resource(res, bc);
 		if (err)
 			goto free;
 		return &bc->css;
@@ -565,7 +551,6 @@ struct cgroup_subsys_state *bc_css_alloc(struct bc_resource *res,
 		if (err)
 			goto remove;
 	}
-	bc_count(bc, css_bc(parent));
 	return &bc->css;
 
 remove:
@@ -573,6 +558,20 @@ remove:
 free:
 	kfree(bc);
 	return ERR_PTR(err);
+}
+
+/**
+ * bc_css_online() - a group comes into being
+ * @css: its css; the root's, at boot, too
+ *
+ * Context: Task context, under cgroup_mutex.
+ * Return: 0.
+ */
+int bc_css_online(struct cgroup_subsys_state *css)
+{
+	if (css->parent)
+		bc_join(css_bc(css));
+	return 0;
 }
 
 /**
@@ -590,10 +589,8 @@ free:
 void bc_css_killed(struct cgroup_subsys_state *css)
 {
 	struct beancounter *bc = css_bc(css);
-	u64 left;
+	u64 left = bc_leave(bc);
 
-	bc_uncount(bc, css_bc(css->parent));
-	left = res_counter_remove(&bc->counter);
 	trace_bc_reparent(bc, left);
 }
 
@@ -608,7 +605,6 @@ void bc_css_free(struct cgroup_subsys_state *css)
 	struct beancounter *bc = css_bc(css);
 
 	/* Not yet done if the group could not be made. */
-	bc_uncount(bc, css_bc(css->parent));
 	res_counter_remove(&bc->counter);
 	if (bc->res->fini)
 		bc->res->fini(bc);

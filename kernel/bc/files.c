@@ -29,7 +29,7 @@ enum {
 	BC_FILE_RESERVED,
 	BC_FILE_FAILCNT,
 	BC_FILE_WHAT	= 0xff,
-	BC_FILE_V1	= BIT(8),	/* unlimited is a number, limits veto */
+	BC_FILE_V1	= BIT(8),	/* v1: unlimited is a number, limits veto */
 	BC_FILE_AMOUNT	= BIT(9),	/* v1 says "_in_bytes" where these are bytes */
 };
 
@@ -97,7 +97,12 @@ int bc_parse_amount(const char *buf, size_t len, unsigned int how, u64 *val)
 	return 0;
 }
 
-static void bc_show_number(struct seq_file *sf, u64 val)
+/**
+ * bc_show_amount() - show an amount in the convention of the file that is read
+ * @sf: the file
+ * @val: the amount; %RES_COUNTER_MAX: there is no bound
+ */
+void bc_show_amount(struct seq_file *sf, u64 val)
 {
 	if (val == RES_COUNTER_MAX && !(seq_cft(sf)->private & BC_FILE_V1))
 		seq_puts(sf, "max\n");
@@ -134,12 +139,21 @@ static int bc_number_show(struct seq_file *sf, void *v)
 		val = snap.failcnt;
 		break;
 	}
-	bc_show_number(sf, val);
+	bc_show_amount(sf, val);
 	return 0;
 }
 
-static int bc_read_amount(struct kernfs_open_file *of, const char *buf,
-			  size_t nbytes, u64 *val)
+/**
+ * bc_read_amount() - read an amount in the convention of the file that is written
+ * @of: the file
+ * @buf: what was written
+ * @nbytes: how much that was
+ * @val: where to; unchanged on error. %RES_COUNTER_MAX: there is to be no bound.
+ *
+ * Return: 0, or -EINVAL for what is no amount.
+ */
+int bc_read_amount(struct kernfs_open_file *of, const char *buf, size_t nbytes,
+		   u64 *val)
 {
 	unsigned int how = 0;
 
@@ -205,6 +219,27 @@ static ssize_t bc_strict_write(struct kernfs_open_file *of, char *buf,
 	return err ?: nbytes;
 }
 
+static int bc_shares_show(struct seq_file *sf, void *v)
+{
+	struct bc_shares shares;
+
+	bc_get_shares(css_bc(seq_css(sf)), &shares);
+	seq_printf(sf, "min_shares=%d max_shares=%d child_shares_divisor=%d\n",
+		   shares.min, shares.max, shares.divisor);
+	return 0;
+}
+
+static ssize_t bc_shares_write(struct kernfs_open_file *of, char *buf,
+			       size_t nbytes, loff_t off)
+{
+	struct bc_shares shares;
+	int err;
+
+	err = bc_parse_shares(buf, nbytes, &shares) ?:
+	      bc_set_shares(css_bc(of_css(of)), &shares);
+	return err ?: nbytes;
+}
+
 /* v1: anything written sets the value back, for everybody. */
 static ssize_t bc_reset_write(struct kernfs_open_file *of, char *buf,
 			      size_t nbytes, loff_t off)
@@ -262,7 +297,7 @@ static int bc_peak_show(struct seq_file *sf, void *v)
 		max = max_t(u64, peak->value, snap.recent_max);
 	mutex_unlock(&bc_peaks_mutex);
 
-	bc_show_number(sf, max);
+	bc_show_amount(sf, max);
 	return 0;
 }
 
@@ -315,9 +350,14 @@ static ssize_t bc_stat_write(struct kernfs_open_file *of, char *buf,
 
 static void bc_show_events(struct seq_file *sf, const atomic64_t *events)
 {
+	const char *own = css_bc(seq_css(sf))->res->own_event;
+
 	seq_printf(sf, "barrier %lld\n", atomic64_read(&events[BC_EVENT_BARRIER]));
 	seq_printf(sf, "max %lld\n", atomic64_read(&events[BC_EVENT_MAX]));
 	seq_printf(sf, "forced %lld\n", atomic64_read(&events[BC_EVENT_FORCED]));
+	if (own)
+		seq_printf(sf, "%s %lld\n", own,
+			   atomic64_read(&events[BC_EVENT_OWN]));
 }
 
 static int bc_events_show(struct seq_file *sf, void *v)
@@ -339,6 +379,11 @@ static const struct cftype bc_common_files[] = {
 		.write = bc_strict_write,
 	},
 	{
+		.name = "shares",
+		.seq_show = bc_shares_show,
+		.write = bc_shares_write,
+	},
+	{
 		.name = "events",
 		.flags = CFTYPE_NOT_ON_ROOT,
 		.file_offset = offsetof(struct beancounter, events_file),
@@ -356,55 +401,54 @@ static const struct cftype bc_v1_files[] = {
 	{
 		.name = "usage",
 		.flags = CFTYPE_NOT_ON_ROOT,
-		.private = BC_FILE_USAGE | BC_FILE_V1 | BC_FILE_AMOUNT,
+		.private = BC_FILE_USAGE | BC_FILE_AMOUNT,
 		.seq_show = bc_number_show,
 	},
 	{
 		.name = "max_usage",
 		.flags = CFTYPE_NOT_ON_ROOT,
-		.private = BC_FILE_MAX_USAGE | BC_FILE_V1 | BC_FILE_AMOUNT,
+		.private = BC_FILE_MAX_USAGE | BC_FILE_AMOUNT,
 		.seq_show = bc_number_show,
 		.write = bc_reset_write,
 	},
 	{
 		.name = "min_usage",
 		.flags = CFTYPE_NOT_ON_ROOT,
-		.private = BC_FILE_MIN_USAGE | BC_FILE_V1 | BC_FILE_AMOUNT,
+		.private = BC_FILE_MIN_USAGE | BC_FILE_AMOUNT,
 		.seq_show = bc_number_show,
 		.write = bc_reset_write,
 	},
 	{
 		.name = "limit",
 		.flags = CFTYPE_NOT_ON_ROOT,
-		.private = BC_FILE_LIMIT | BC_FILE_V1 | BC_FILE_AMOUNT,
+		.private = BC_FILE_LIMIT | BC_FILE_AMOUNT,
 		.seq_show = bc_number_show,
 		.write = bc_amount_write,
 	},
 	{
 		.name = "barrier",
 		.flags = CFTYPE_NOT_ON_ROOT,
-		.private = BC_FILE_BARRIER | BC_FILE_V1 | BC_FILE_AMOUNT,
+		.private = BC_FILE_BARRIER | BC_FILE_AMOUNT,
 		.seq_show = bc_number_show,
 		.write = bc_amount_write,
 	},
 	{
 		.name = "reservation",
 		.flags = CFTYPE_NOT_ON_ROOT,
-		.private = BC_FILE_RESERVED | BC_FILE_V1 | BC_FILE_AMOUNT,
+		.private = BC_FILE_RESERVED | BC_FILE_AMOUNT,
 		.seq_show = bc_number_show,
 		.write = bc_amount_write,
 	},
 	{
 		.name = "failcnt",
 		.flags = CFTYPE_NOT_ON_ROOT,
-		.private = BC_FILE_FAILCNT | BC_FILE_V1,
+		.private = BC_FILE_FAILCNT,
 		.seq_show = bc_number_show,
 		.write = bc_reset_write,
 	},
 	{
 		.name = "stat",
 		.flags = CFTYPE_NOT_ON_ROOT,
-		.private = BC_FILE_V1,
 		.seq_show = bc_stat_show,
 		.write = bc_stat_write,
 	},
@@ -458,33 +502,52 @@ static const struct cftype bc_v2_files[] = {
  * Cgroup core keeps its own notes in a cftype, and lockdep a key: each subsystem
  * needs a copy.
  */
-static struct cftype *bc_copy_files(const struct cftype *files, size_t nr)
+static struct cftype *bc_copy_files(const struct cftype *files, size_t nr,
+				    const struct cftype *own, unsigned int flags)
 {
 	const size_t common = ARRAY_SIZE(bc_common_files);
 	struct cftype *copy, *cft;
+	size_t owned = 0;
 
-	copy = kcalloc(nr + common + 1, sizeof(*copy), GFP_KERNEL);
+	while (own && *own[owned].name)
+		owned++;
+	copy = kcalloc(nr + common + owned + 1, sizeof(*copy), GFP_KERNEL);
 	if (!copy)
 		return NULL;
 	memcpy(copy, files, nr * sizeof(*copy));
 	memcpy(copy + nr, bc_common_files, sizeof(bc_common_files));
-	for (cft = copy; *cft->name; cft++)
+	if (owned)
+		memcpy(copy + nr + common, own, owned * sizeof(*copy));
+	for (cft = copy; *cft->name; cft++) {
+		cft->private |= flags;
 		lockdep_register_key(&cft->lockdep_key);
+	}
 	return copy;
 }
 
-/* At boot; what is lost on failure is lost with the machine. */
-int bc_set_files(struct cgroup_subsys *ss, bool bytes)
+/**
+ * bc_set_files() - set up the files of a resource
+ * @res: the resource
+ *
+ * What is lost on failure is lost with the machine.
+ *
+ * Context: At boot.
+ * Return: 0, or -ENOMEM.
+ */
+int bc_set_files(struct bc_resource *res)
 {
+	struct cgroup_subsys *ss = res->ss;
 	struct cftype *cft;
 
-	ss->legacy_cftypes = bc_copy_files(bc_v1_files, ARRAY_SIZE(bc_v1_files));
-	ss->dfl_cftypes = bc_copy_files(bc_v2_files, ARRAY_SIZE(bc_v2_files));
+	ss->legacy_cftypes = bc_copy_files(bc_v1_files, ARRAY_SIZE(bc_v1_files),
+					   res->files, BC_FILE_V1);
+	ss->dfl_cftypes = bc_copy_files(bc_v2_files, ARRAY_SIZE(bc_v2_files),
+					res->files, 0);
 	if (!ss->legacy_cftypes || !ss->dfl_cftypes)
 		return -ENOMEM;
 
 	for (cft = ss->legacy_cftypes; *cft->name; cft++)
-		if (bytes && (cft->private & BC_FILE_AMOUNT))
+		if (res->bytes && (cft->private & BC_FILE_AMOUNT))
 			strlcat(cft->name, "_in_bytes", sizeof(cft->name));
 	return 0;
 }

@@ -58,3 +58,13 @@ void __bc_file_uncharge(struct res_owner *owner)
 {
 	bc_uncharge(&numfiles_resource, owner, 1);
 }
+
+/**
+ * bc_max_files_changed() - the sysctl fs.file-max was written
+ *
+ * Context: Task context.
+ */
+void bc_max_files_changed(void)
+{
+	bc_machine_changed(&numfiles_resource);
+}

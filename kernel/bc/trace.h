@@ -12,31 +12,31 @@
 /* A group is named by cgroup_id(), which is its directory's inode number. */
 
 TRACE_EVENT(bc_charge_refused,
-	TP_PROTO(struct beancounter *bc, const struct res_refusal *refusal),
-	TP_ARGS(bc, refusal),
+	TP_PROTO(struct beancounter *bc, const struct res_refusal *refusal,
+		 const char *at),
+	TP_ARGS(bc, refusal, at),
 
 	TP_STRUCT__entry(
 		__string(resource, bc->res->ss->name)
+		__string(at, at)
 		__field(u64, group)
 		__field(u64, n)
 		__field(u64, usage)
 		__field(u64, bound)
-		__field(bool, barrier)
 	),
 
 	TP_fast_assign(
 		__assign_str(resource);
+		__assign_str(at);
 		__entry->group = cgroup_id(bc->css.cgroup);
 		__entry->n = refusal->n;
 		__entry->usage = refusal->usage;
 		__entry->bound = refusal->bound;
-		__entry->barrier = refusal->at == BC_BARRIER;
 	),
 
 	TP_printk("%s group=%llu n=%llu usage=%llu %s=%llu",
 		  __get_str(resource), __entry->group, __entry->n,
-		  __entry->usage, __entry->barrier ? "barrier" : "limit",
-		  __entry->bound)
+		  __entry->usage, __get_str(at), __entry->bound)
 );
 
 TRACE_EVENT(bc_barrier_hit,

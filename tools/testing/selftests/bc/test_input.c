@@ -58,7 +58,7 @@ FIXTURE_TEARDOWN(input)
 	bc_teardown();
 }
 
-/* A NUMBER takes any, an OTHER some (see test_reservation): bad ones neither. */
+/* A NUMBER takes any, an OTHER some (see their own tests): bad ones neither. */
 enum kind { NONE, READ, NUMBER, OTHER, RESET };
 
 /* All files, in either convention. */
@@ -73,6 +73,7 @@ static const struct {
 	{ "barrier",		NUMBER,	NUMBER },
 	{ "reservation",	OTHER,	OTHER },
 	{ "strict",		OTHER,	OTHER },
+	{ "shares",		OTHER,	OTHER },
 	{ "failcnt",		RESET,	NONE },
 	{ "stat",		RESET,	RESET },
 	{ "events",		READ,	READ },
@@ -155,10 +156,11 @@ TEST_F(input, files_and_modes)
 	EXPECT_EQ(expected, seen);
 }
 
-/* The root has nothing to limit and counts nothing; but it may be strict. */
-TEST_F(input, root_has_one_file)
+/* The root has nothing to limit and counts nothing; but its children may. */
+TEST_F(input, root_has_two_files)
 {
 	struct dirent *entry;
+	int seen = 0;
 	char *root;
 	DIR *dir;
 
@@ -168,9 +170,12 @@ TEST_F(input, root_has_one_file)
 	while ((entry = readdir(dir))) {
 		if (strncmp(entry->d_name, "numfiles.", 9))
 			continue;
-		EXPECT_STREQ("numfiles.strict", entry->d_name);
+		seen++;
+		EXPECT_TRUE(!strcmp("numfiles.strict", entry->d_name) ||
+			    !strcmp("numfiles.shares", entry->d_name));
 	}
 	closedir(dir);
+	EXPECT_EQ(2, seen);
 }
 
 /* With lengths, for what contains a NUL. */
