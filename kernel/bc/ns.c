@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * ns: groups that name sets of namespaces, behind a one-way door
+ *
+ * The namespace container subsystem of January 2007 (Serge Hallyn): a v1 controller
+ * that counts nothing. Its rule is where a task may go: into a group directly below its
+ * own in which there is nobody, nor in the groups further down; and nowhere else. So
+ * a group's tasks are the descendants of the one task, or the one thread group, that
+ * was first there, and the path of the group is a name for what they share, such as
+ * a set of namespaces.
+ *
+ * That rule would lock in whatever containers run on a machine. Hence the controller
+ * is there only with "ns_cgroup=1" on the kernel's command line, and it has to be
+ * asked for by name even then: "mount -t cgroup" for all controllers leaves
+ * it out. Documentation/bc/ns.rst says what to use instead.
+ *
+ * ns.auto_delete is the option that was thought of in the same discussion: the group
+ * removes itself when the last task or the last group in it has gone.
+ *
+ * Locking
+ *
+ * Whether a group is empty is asked in can_attach(), under cgroup_mutex: nobody can
+ * enter between that and the attachment, and in an empty group nobody forks. Tasks that
+ * exit meanwhile make it emptier. Groups remove themselves from a work item, under
+ * cgroup_mutex, by what rmdir(2) calls, which looks once more whether they are empty.
+ */
+
+#include <linux/cgroup.h>
+#include <linux/errno.h>
+#include <linux/init.h>
+#include <linux/kstrtox.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+#include <linux/workqueue.h>
+
+#include "cgroup-internal.h"
+
+/**
+ * struct ns_group - what ns keeps for a group
+ * @css: the cgroup's side
+ * @auto_delete: remove it when it is left
+ * @work: does that
+ */
+struct ns_group {
+	struct cgroup_subsys_state	css;
+	bool				auto_delete;
+	struct work_struct		work;
+};
+
+static bool ns_wanted;
+
+static int __init ns_setup(char *str)
+{
+	return !kstrtobool(str, &ns_wanted);
+}
+__setup("ns_cgroup=", ns_setup);
+
+static struct ns_group *css_ns(struct cgroup_subsys_state *css)
+{
+	return container_of(css, struct ns_group, css);
+}
+
+static void ns_delete(struct work_struct *work)
+{
+	struct ns_group *group = container_of(work, struct ns_group, work);
+	struct cgroup *cgrp = group->css.cgroup;
+
+	cgroup_lock();
+	/* Somebody may have been faster, be it to enter or to remove it. */
+	if (READ_ONCE(group->auto_delete) && !cgroup_is_dead(cgrp))
+		cgroup_destroy_locked(cgrp);
+	cgroup_unlock();
+	css_put(&group->css);
+}
+
+/*
+ * Somebody has left @css. The caller sees to it that it stays for now. Of several who
+ * leave at a time, the last one to be counted out sees that there is nobody.
+ */
+static void ns_left(struct cgroup_subsys_state *css)
+{
+	struct ns_group *group = css_ns(css);
+
+	if (!css->parent || !READ_ONCE(group->auto_delete) ||
+	    cgroup_is_populated(css->cgroup))
+		return;
+	css_get(css);
+	/* Queued already, it has not looked yet. */
+	if (!queue_work(system_unbound_wq, &group->work))
+		css_put(css);
+}
+
+static struct cgroup_subsys_state *
+ns_css_alloc(struct cgroup_subsys_state *parent)
+{
+	struct ns_group *group = kzalloc(sizeof(*group), GFP_KERNEL);
+
+	if (!group)
+		return ERR_PTR(-ENOMEM);
+	INIT_WORK(&group->work, ns_delete);
+	if (parent)
+		group->auto_delete = READ_ONCE(css_ns(parent)->auto_delete);
+	/* The root's is made at boot, before cgroup core asks who is enabled. */
+	else if (!ns_wanted)
+		static_branch_disable(&ns_cgrp_subsys_enabled_key);
+	return &group->css;
+}
+
+static void ns_css_killed(struct cgroup_subsys_state *css)
+{
+	ns_left(css->parent);
+}
+
+static void ns_css_free(struct cgroup_subsys_state *css)
+{
+	kfree(css_ns(css));
+}
+
+static int ns_can_attach(struct cgroup_taskset *tset)
+{
+	struct cgroup_subsys_state *css;
+	struct task_struct *task;
+
+	cgroup_taskset_for_each(task, css, tset) {
+		if (css->parent != task_css(task, ns_cgrp_id))
+			return -EPERM;
+		/* All of @tset goes there, and nobody has arrived yet. */
+		if (cgroup_is_populated(css->cgroup))
+			return -EPERM;
+	}
+	return 0;
+}
+
+/* The task is in no group's list any more. */
+static void ns_exit(struct task_struct *task)
+{
+	rcu_read_lock();
+	ns_left(task_css(task, ns_cgrp_id));
+	rcu_read_unlock();
+}
+
+static u64 ns_auto_delete_read(struct cgroup_subsys_state *css,
+			       struct cftype *cft)
+{
+	return READ_ONCE(css_ns(css)->auto_delete);
+}
+
+static int ns_auto_delete_write(struct cgroup_subsys_state *css,
+				struct cftype *cft, u64 val)
+{
+	if (val > 1)
+		return -EINVAL;
+	WRITE_ONCE(css_ns(css)->auto_delete, val);
+	return 0;
+}
+
+static struct cftype ns_files[] = {
+	{
+		.name = "auto_delete",
+		.flags = CFTYPE_NOT_ON_ROOT,
+		.read_u64 = ns_auto_delete_read,
+		.write_u64 = ns_auto_delete_write,
+	},
+	{ }
+};
+
+struct cgroup_subsys ns_cgrp_subsys = {
+	.css_alloc	= ns_css_alloc,
+	.css_killed	= ns_css_killed,
+	.css_free	= ns_css_free,
+	.can_attach	= ns_can_attach,
+	.exit		= ns_exit,
+	.legacy_cftypes	= ns_files,
+	.by_name	= true,
+};
