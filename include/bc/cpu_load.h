@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * CPU load of a group: what cpuacct (v1) and cpu (v2) embed, and call
+ */
+#ifndef _BC_CPU_LOAD_H
+#define _BC_CPU_LOAD_H
+
+#include <linux/bits.h>
+#include <linux/types.h>
+
+struct cgroup_subsys_state;
+struct cpu_load_watch;
+struct seq_file;
+
+/**
+ * struct cpu_load - what a group has of it, zeroed with the group
+ * @watch: what is kept while somebody reads its load; NULL for all others
+ *
+ * Without CONFIG_CGROUP_CPUACCT_LOAD it is empty.
+ */
+struct cpu_load {
+#ifdef CONFIG_CGROUP_CPUACCT_LOAD
+	struct cpu_load_watch	*watch;
+#endif
+};
+
+#ifdef CONFIG_CGROUP_CPUACCT_LOAD
+
+int cpu_load_show(struct seq_file *m, struct cpu_load *load,
+		  u64 (*usage)(struct cgroup_subsys_state *css));
+u64 cpu_load_cgroup_usage(struct cgroup_subsys_state *css);
+void cpu_load_update(struct cpu_load *load);
+void cpu_load_free(struct cpu_load *load);
+
+/* Loads and averages are fractions of this, which is the whole machine. */
+#define CPU_LOAD_SHIFT	30
+#define CPU_LOAD_ONE	BIT(CPU_LOAD_SHIFT)
+
+#define CPU_LOAD_AVERAGES	3
+extern const u32 cpu_load_factors[CPU_LOAD_AVERAGES];
+
+u32 cpu_load_share(u64 used, u64 offered);
+u32 cpu_load_decay(u32 avg, u32 load, u32 factor, u64 periods);
+
+#else
+
+static inline void cpu_load_update(struct cpu_load *load)
+{
+}
+
+static inline void cpu_load_free(struct cpu_load *load)
+{
+}
+
+#endif /* CONFIG_CGROUP_CPUACCT_LOAD */
+#endif /* _BC_CPU_LOAD_H */

@@ -1,0 +1,568 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * CPU load of a group: cpuacct.load (v1) and cpu.load (v2)
+ *
+ * How much of the machine a group takes, in the interval that is running and on
+ * average over 10, 60 and 300 seconds. The file, its four lines and an interval
+ * of ten seconds for the whole machine are those of Balbir Singh's load patch for
+ * cpuacct, January 2007. The averages are an idea of loadavg and PSI.
+ *
+ * That patch added up each group's time for a second time on every tick, under a
+ * lock, and set the interval's time of all groups to zero from there. Here there
+ * is nothing on the tick. What a group has used is a total that mainline keeps in
+ * any case, and what the machine has offered is computed from the clock: a load
+ * is a difference of the one, divided by the difference of the other over the
+ * same stretch of time. What it takes is somebody who notes both totals where a
+ * stretch begins.
+ *
+ * Watches
+ *
+ * That is done for the groups that somebody reads, and for no other. The first
+ * read of a file begins a watch, which ends five minutes after the last. While
+ * there are watches one work item runs every two seconds and where an interval
+ * ends, and brings them up to date; so does whoever reads, for the group that he
+ * reads. Whoever is first after the end of a period finishes it: it does not
+ * matter when the work gets to run, since a stretch lasts as long as it lasts.
+ *
+ * What lags
+ *
+ * Mainline adds to a total at each tick, and when the CPU turns to another task.
+ * A read lacks what was used since: at most a tick for each CPU that runs a task
+ * of the group; a second, the period of the remote tick, where NO_HZ_FULL has
+ * stopped it. At a stretch's beginning the same is true, so that its time may be
+ * off by as much in either direction, and exceed what was offered. Such an excess
+ * was used before the stretch, and is left out where an interval is shown, and
+ * carried into the next period of the averages. What is carried is bounded: the
+ * scheduler's clock may run faster than the one used here by a few parts in ten
+ * thousand, and that must not add up.
+ *
+ * Locking and lifetime
+ *
+ * All watches, and the interval, change under one mutex. A watch is reached from
+ * the list or from its group. cpu_load_free() takes it off both, before the css is
+ * freed: the work, which holds the mutex throughout, finds no watch of a group that
+ * is gone, and none goes while it looks. No watch begins after that, since kernfs
+ * has by then waited for the last reader and lets in no other.
+ *
+ * A css holds its cgroup until after css_free(), so that a watch may flush its
+ * statistics. That is all that happens under the mutex: no memory is allocated,
+ * and no group waited for. Hotplug callbacks do not take it.
+ */
+
+#include <linux/cgroup.h>
+#include <linux/cpuhotplug.h>
+#include <linux/cpumask.h>
+#include <linux/init.h>
+#include <linux/jiffies.h>
+#include <linux/kernel_stat.h>
+#include <linux/ktime.h>
+#include <linux/list.h>
+#include <linux/math64.h>
+#include <linux/minmax.h>
+#include <linux/mutex.h>
+#include <linux/sched.h>
+#include <linux/seq_file.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
+#include <linux/sysctl.h>
+#include <linux/workqueue.h>
+#ifdef CONFIG_PARAVIRT_TIME_ACCOUNTING
+#include <asm/paravirt.h>
+#endif
+
+#include <bc/cpu_load.h>
+
+#define SAMPLE_NS	(2 * NSEC_PER_SEC)
+#define KEEP_NS		(300ULL * NSEC_PER_SEC)
+
+/* e^(-2/10), e^(-2/60), e^(-2/300): what a period leaves of an average. */
+const u32 cpu_load_factors[CPU_LOAD_AVERAGES] = {
+	879105452, 1038540380, 1066607353
+};
+
+/* All times are in nanoseconds, and monotonic: a suspended machine has none. */
+
+/**
+ * struct moment - both clocks at a time
+ * @now: the time
+ * @offered: CPU time offered until then; it wraps, only differences are of use
+ */
+struct moment {
+	u64	now;
+	u64	offered;
+};
+
+/**
+ * struct stretch - a stretch of time that has not ended
+ * @start: when it began
+ * @used: what the group has used in it
+ */
+struct stretch {
+	struct moment	start;
+	u64		used;
+};
+
+/**
+ * struct cpu_load_watch - what is kept of a group that is read
+ * @list: all watches
+ * @load: the group's pointer to this
+ * @css: the group
+ * @usage: its total
+ * @last_usage: the total at the last update
+ * @last_read: when it was read last
+ * @interval: the interval that is running
+ * @interval_end: when it will have to end
+ * @sample: the averages' period that is running
+ * @sample_end: when it will have to end
+ * @avg: the averages, fractions of CPU_LOAD_ONE
+ */
+struct cpu_load_watch {
+	struct list_head		list;
+	struct cpu_load			*load;
+	struct cgroup_subsys_state	*css;
+	u64				(*usage)(struct cgroup_subsys_state *css);
+	u64				last_usage;
+	u64				last_read;
+	struct stretch			interval;
+	u64				interval_end;
+	struct stretch			sample;
+	u64				sample_end;
+	u32				avg[CPU_LOAD_AVERAGES];
+};
+
+static DEFINE_MUTEX(watch_mutex);
+static LIST_HEAD(watches);
+
+/* Intervals are counted from when their length changed last, or from boot. */
+static unsigned int interval_ms = 10 * MSEC_PER_SEC;
+static u64 interval_epoch;
+
+static void update_all(struct work_struct *work);
+static DECLARE_DELAYED_WORK(update_work, update_all);
+
+/* The time that online CPUs have had until @since: an integral over their number. */
+static struct {
+	spinlock_t	lock;	/* of this very struct, for a few instructions */
+	unsigned int	cpus;
+	u64		since;
+	u64		total;
+} online = { .lock = __SPIN_LOCK_UNLOCKED(online.lock) };
+
+/*
+ * These two are called where the CPU does not run ordinary tasks yet, or any more
+ * (CPUHP_AP_ACTIVE comes after us, and leaves before), so that none runs on a CPU
+ * that is not counted. Suspend calls them, too, while the clock still runs.
+ */
+static void count_online(int cpus)
+{
+	u64 now;
+
+	spin_lock(&online.lock);
+	now = ktime_get_ns();
+	online.total += online.cpus * (now - online.since);
+	online.since = now;
+	online.cpus += cpus;
+	spin_unlock(&online.lock);
+}
+
+static int cpu_comes(unsigned int cpu)
+{
+	count_online(1);
+	return 0;
+}
+
+static int cpu_goes(unsigned int cpu)
+{
+	count_online(-1);
+	return 0;
+}
+
+/*
+ * Time that a hypervisor has given to others was not offered. But some schedulers
+ * do not see it, and count it as the task's; where it is in the one it has to be in
+ * the other.
+ */
+static bool steal_is_left_out(void)
+{
+#ifdef CONFIG_PARAVIRT_TIME_ACCOUNTING
+	return static_key_enabled(&paravirt_steal_rq_enabled);
+#else
+	return false;
+#endif
+}
+
+static struct moment this_moment(void)
+{
+	struct moment m;
+	int cpu;
+
+	spin_lock(&online.lock);
+	m.now = ktime_get_ns();
+	m.offered = online.total + online.cpus * (m.now - online.since);
+	spin_unlock(&online.lock);
+	/*
+	 * CPUs that are offline, too: theirs is in the total for good. On 32 bit this
+	 * may read a half that is changing, as /proc/stat may: a period is wrong.
+	 */
+	if (steal_is_left_out())
+		for_each_possible_cpu(cpu)
+			m.offered -= kcpustat_cpu(cpu).cpustat[CPUTIME_STEAL];
+	return m;
+}
+
+static void begin(struct stretch *stretch, struct moment m)
+{
+	stretch->start = m;
+	stretch->used = 0;
+}
+
+/* Steal is counted after the event, and may be more than there was since. */
+static u64 offered_in(const struct stretch *stretch, struct moment m)
+{
+	return max_t(s64, m.offered - stretch->start.offered, 0);
+}
+
+/**
+ * cpu_load_share() - which share of the machine was used
+ * @used: time used
+ * @offered: time offered, in the same unit
+ *
+ * Context: Any.
+ * Return: the fraction of CPU_LOAD_ONE, rounded down; all of it where more was
+ * used than offered, nothing where nothing was offered.
+ */
+u32 cpu_load_share(u64 used, u64 offered)
+{
+	if (!offered)
+		return 0;
+	return mul_u64_u64_div_u64(min(used, offered), CPU_LOAD_ONE, offered);
+}
+
+/**
+ * cpu_load_decay() - carry an exponential average on
+ * @avg: what it was, at most CPU_LOAD_ONE
+ * @load: the load since, at most CPU_LOAD_ONE
+ * @factor: what one period leaves of the past, less than CPU_LOAD_ONE
+ * @periods: how many periods have ended since
+ *
+ * Several periods are as many calls with the same load, but for the rounding.
+ *
+ * Context: Any.
+ * Return: the average, between @avg and @load.
+ */
+u32 cpu_load_decay(u32 avg, u32 load, u32 factor, u64 periods)
+{
+	u64 power = factor, past = CPU_LOAD_ONE;
+
+	/* factor^periods, by squaring */
+	for (; periods; periods >>= 1) {
+		if (periods & 1)
+			past = past * power >> CPU_LOAD_SHIFT;
+		power = power * power >> CPU_LOAD_SHIFT;
+	}
+	return (avg * past + load * (CPU_LOAD_ONE - past) + CPU_LOAD_ONE / 2) >>
+	       CPU_LOAD_SHIFT;
+}
+
+/**
+ * cpu_load_cgroup_usage() - the CPU time of a group of v2
+ * @css: any css of the group, which is not the root
+ *
+ * What cpu.stat shows as usage_usec. Flushes the group's subtree.
+ *
+ * Context: Process context; may sleep.
+ * Return: nanoseconds, its descendants' included.
+ */
+u64 cpu_load_cgroup_usage(struct cgroup_subsys_state *css)
+{
+	struct cgroup *cgrp = css->cgroup;
+	u64 usage;
+
+	cgroup_rstat_flush_hold(cgrp);
+	usage = cgrp->bstat.cputime.sum_exec_runtime;
+	cgroup_rstat_flush_release(cgrp);
+	return usage;
+}
+
+/* Periods end at multiples of their length; intervals at those after the epoch. */
+static u64 sample_end(u64 now)
+{
+	return (div_u64(now, SAMPLE_NS) + 1) * SAMPLE_NS;
+}
+
+static u64 interval_end(u64 now)
+{
+	u64 length = mul_u32_u32(interval_ms, NSEC_PER_MSEC);
+
+	return interval_epoch +
+	       (div64_u64(now - interval_epoch, length) + 1) * length;
+}
+
+/*
+ * A period that was missed, because nobody came to end it, is taken to have had the
+ * load of the whole stretch.
+ */
+static void end_sample(struct cpu_load_watch *w, struct moment m)
+{
+	u64 periods = div_u64(m.now - w->sample_end, SAMPLE_NS) + 1;
+	u64 offered = offered_in(&w->sample, m);
+	u64 used = min(w->sample.used, offered);
+	u64 excess = w->sample.used - used;
+	u32 load = cpu_load_share(used, offered);
+	int i;
+
+	for (i = 0; i < CPU_LOAD_AVERAGES; i++)
+		w->avg[i] = cpu_load_decay(w->avg[i], load, cpu_load_factors[i],
+					   periods);
+	w->sample_end += periods * SAMPLE_NS;
+	begin(&w->sample, m);
+	w->sample.used = min(excess, offered);
+}
+
+/* Brings a watch up to date, and ends what has to end. */
+static struct moment update(struct cpu_load_watch *w)
+{
+	u64 usage = w->usage(w->css);
+	struct moment m = this_moment();
+	u64 used = usage - w->last_usage;
+
+	/* It was set to 0, see cpu_load_update(): what is there now came after that. */
+	if (usage < w->last_usage)
+		used = usage;
+	w->last_usage = usage;
+	w->interval.used += used;
+	w->sample.used += used;
+
+	if (m.now >= w->interval_end) {
+		begin(&w->interval, m);
+		w->interval_end = interval_end(m.now);
+	}
+	if (m.now >= w->sample_end)
+		end_sample(w, m);
+	return m;
+}
+
+/* The work runs at the next time when something ends: not a tick too early. */
+static void update_later(u64 now)
+{
+	u64 next = min(sample_end(now), interval_end(now));
+
+	mod_delayed_work(system_unbound_wq, &update_work,
+			 DIV_ROUND_UP_ULL(next - now, TICK_NSEC) + 1);
+}
+
+static void end_watch(struct cpu_load_watch *w)
+{
+	list_del(&w->list);
+	w->load->watch = NULL;
+	kfree(w);
+}
+
+static void update_all(struct work_struct *work)
+{
+	struct cpu_load_watch *w, *next;
+
+	guard(mutex)(&watch_mutex);
+	list_for_each_entry_safe(w, next, &watches, list) {
+		if (update(w).now - w->last_read >= KEEP_NS)
+			end_watch(w);
+		cond_resched();
+	}
+	if (!list_empty(&watches))
+		update_later(ktime_get_ns());
+}
+
+/*
+ * Both stretches begin now. The averages' first period has the weight of any other:
+ * one that would be shorter than a half is made longer by a whole one.
+ */
+static struct moment begin_watch(struct cpu_load_watch *w, struct cpu_load *load,
+				 struct cgroup_subsys_state *css,
+				 u64 (*usage)(struct cgroup_subsys_state *css))
+{
+	struct moment m;
+
+	w->load = load;
+	w->css = css;
+	w->usage = usage;
+	w->last_usage = usage(css);
+	m = this_moment();
+	begin(&w->interval, m);
+	w->interval_end = interval_end(m.now);
+	begin(&w->sample, m);
+	w->sample_end = sample_end(m.now + SAMPLE_NS / 2);
+
+	load->watch = w;
+	list_add_tail(&w->list, &watches);
+	update_later(m.now);
+	return m;
+}
+
+/* Two decimals of @hundredths. */
+static void show_decimals(struct seq_file *m, const char *key, u64 hundredths,
+			  char end)
+{
+	u32 rest;
+	u64 whole = div_u64_rem(hundredths, 100, &rest);
+
+	seq_printf(m, "%s%llu.%02u%c", key, whole, rest, end);
+}
+
+static void show_average(struct seq_file *m, const char *key, u32 avg, char end)
+{
+	show_decimals(m, key, (avg * 10000ULL + CPU_LOAD_ONE / 2) >> CPU_LOAD_SHIFT,
+		      end);
+}
+
+static void show_watch(struct seq_file *m, struct cpu_load_watch *w,
+		       struct moment at)
+{
+	u64 offered = offered_in(&w->interval, at);
+	u64 used = min(w->interval.used, offered);
+	u64 elapsed = at.now - w->interval.start.now;
+
+	/* What follows is computed from what is shown, for who computes it again. */
+	offered = div_u64(offered, NSEC_PER_USEC);
+	used = div_u64(used, NSEC_PER_USEC);
+	elapsed = div_u64(elapsed, NSEC_PER_USEC);
+	seq_printf(m, "time %llu\n", used);
+	seq_printf(m, "accumulated time %llu\n",
+		   div_u64(w->last_usage, NSEC_PER_USEC));
+	seq_printf(m, "time since interval %llu\n", offered);
+	seq_printf(m, "load %llu\n", offered ? div64_u64(used * 100, offered) : 0);
+	show_decimals(m, "load_cpus ",
+		      elapsed ? DIV64_U64_ROUND_CLOSEST(used * 100, elapsed) : 0,
+		      '\n');
+	show_average(m, "avg10=", w->avg[0], ' ');
+	show_average(m, "avg60=", w->avg[1], ' ');
+	show_average(m, "avg300=", w->avg[2], '\n');
+}
+
+/**
+ * cpu_load_show() - show the load of a group, and watch it from now on
+ * @m: the group's file
+ * @load: what is embedded in its css
+ * @usage: returns the CPU time of the group with that css, in nanoseconds, its
+ *	descendants' included; may sleep
+ *
+ * Context: Process context; may sleep. The caller keeps the group from being freed,
+ * as kernfs does for the readers of its files.
+ * Return: 0, or -ENOMEM if the group cannot be watched.
+ */
+int cpu_load_show(struct seq_file *m, struct cpu_load *load,
+		  u64 (*usage)(struct cgroup_subsys_state *css))
+{
+	struct cpu_load_watch *fresh = NULL;
+	struct moment at;
+
+	mutex_lock(&watch_mutex);
+	if (!load->watch) {
+		/*
+		 * On the account of the one who reads. He may have to reclaim for it:
+		 * the others do not wait for that.
+		 */
+		mutex_unlock(&watch_mutex);
+		fresh = kzalloc(sizeof(*fresh), GFP_KERNEL_ACCOUNT);
+		if (!fresh)
+			return -ENOMEM;
+		mutex_lock(&watch_mutex);
+	}
+	if (load->watch) {
+		at = update(load->watch);
+	} else {
+		at = begin_watch(fresh, load, seq_css(m), usage);
+		fresh = NULL;
+	}
+	load->watch->last_read = at.now;
+	show_watch(m, load->watch, at);
+	mutex_unlock(&watch_mutex);
+	kfree(fresh);
+	return 0;
+}
+
+/**
+ * cpu_load_update() - before and after a group's total is set to 0
+ * @load: what is embedded in its css
+ *
+ * So that no time is lost that was used before, and the total is not taken to have
+ * grown when it is seen next.
+ *
+ * Context: Process context; may sleep.
+ */
+void cpu_load_update(struct cpu_load *load)
+{
+	guard(mutex)(&watch_mutex);
+	if (load->watch)
+		update(load->watch);
+}
+
+/**
+ * cpu_load_free() - a group is freed
+ * @load: what is embedded in its css
+ *
+ * Context: Process context, in css_free(); may sleep.
+ */
+void cpu_load_free(struct cpu_load *load)
+{
+	guard(mutex)(&watch_mutex);
+	if (load->watch)
+		end_watch(load->watch);
+}
+
+/* An interval of another length begins at once, for all groups. */
+static void change_interval(unsigned int ms)
+{
+	struct cpu_load_watch *w;
+
+	interval_ms = ms;
+	interval_epoch = ktime_get_ns();
+	list_for_each_entry(w, &watches, list) {
+		w->interval_end = 0;
+		update(w);
+	}
+	if (!list_empty(&watches))
+		update_later(interval_epoch);
+}
+
+static int interval_handler(const struct ctl_table *table, int write,
+			    void *buffer, size_t *lenp, loff_t *ppos)
+{
+	struct ctl_table copy = *table;
+	unsigned int ms;
+	int err;
+
+	guard(mutex)(&watch_mutex);
+	ms = interval_ms;
+	copy.data = &ms;
+	err = proc_douintvec_minmax(&copy, write, buffer, lenp, ppos);
+	if (!err && ms != interval_ms)
+		change_interval(ms);
+	return err;
+}
+
+static const unsigned int shortest_ms = MSEC_PER_SEC;
+static const unsigned int longest_ms = 3600 * MSEC_PER_SEC;
+
+static struct ctl_table cpu_load_sysctls[] = {
+	{
+		.procname	= "cpuacct_load_interval_ms",
+		.maxlen		= sizeof(unsigned int),
+		.mode		= 0644,
+		.proc_handler	= interval_handler,
+		.extra1		= (void *)&shortest_ms,
+		.extra2		= (void *)&longest_ms,
+	},
+};
+
+static int __init cpu_load_init(void)
+{
+	int state = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "bc/cpu_load:online",
+				      cpu_comes, cpu_goes);
+
+	/* All loads would be 0. */
+	if (WARN_ON(state < 0))
+		return state;
+	register_sysctl_init("kernel", cpu_load_sysctls);
+	return 0;
+}
+core_initcall(cpu_load_init);
