@@ -14,6 +14,8 @@
 #include <linux/preempt.h>
 #include <linux/sched.h>
 
+#include <bc/kmem_refuse.h>
+
 struct cgroup_subsys_state;
 struct kmem_cache;
 struct page_ext_operations;
@@ -405,84 +407,6 @@ static inline struct res_owner *bc_set_active(struct res_owner *owner)
 	}
 #endif
 	return old;
-}
-
-/*
- * Refusals
- */
-
-/**
- * bc_refused_enter() - from here on, refusals of kernel memory are of interest
- *
- * Context: Task context.
- * Return: For bc_refused_leave().
- */
-static inline bool bc_refused_enter(void)
-{
-	bool outer = false;
-
-#ifdef CONFIG_BC_KMEM
-	outer = current->bc_refused;
-	current->bc_refused = false;
-#endif
-	return outer;
-}
-
-/**
- * bc_refused_leave() - whether the current task was refused memory since
- * @outer: what bc_refused_enter() has returned
- *
- * Context: Task context.
- * Return: Whether its group, or one that it acted for, was out of memory.
- */
-static inline bool bc_refused_leave(bool outer)
-{
-	bool refused = false;
-
-#ifdef CONFIG_BC_KMEM
-	refused = current->bc_refused;
-	current->bc_refused |= outer;
-#endif
-	return refused;
-}
-
-/**
- * bc_fault_enter() - a page fault is going to be handled
- *
- * Context: Task context.
- */
-static inline void bc_fault_enter(void)
-{
-#ifdef CONFIG_BC_KMEM
-	if (bc_kmem_online()) {
-		current->bc_refused = false;
-		current->bc_fault = true;
-	}
-#endif
-}
-
-/**
- * bc_fault_leave() - a page fault was handled
- * @fault: what came out
- *
- * A fault that was refused memory cannot be repeated until there is some, nor is
- * there anybody to be killed for it: it is an error of whoever has caused it.
- *
- * Context: Task context.
- * Return: What to make of it: %VM_FAULT_SIGBUS for %VM_FAULT_OOM after a refusal.
- */
-static inline vm_fault_t bc_fault_leave(vm_fault_t fault)
-{
-#ifdef CONFIG_BC_KMEM
-	if (bc_kmem_online()) {
-		current->bc_fault = false;
-		if (current->bc_refused && (fault & VM_FAULT_OOM)) {
-			fault &= ~VM_FAULT_OOM;
-			fault |= VM_FAULT_SIGBUS;
-		}
-	}
-#endif
-	return fault;
 }
 
 #endif /* _BC_KMEM_H */

@@ -32,34 +32,27 @@
  * Who must not fail does not: see kmem_severity(). Everybody else gets NULL or -ENOMEM
  * and nothing more: no message, no OOM killer. A page fault could only be repeated,
  * which is no use: bc_fault_leave() makes it a SIGBUS. Before all that, unused dentries
- * and inodes are given up, where the caller can wait for it: kmem_limit_hit().
+ * and inodes are given up, where the caller can wait for it: kmem_make_room().
  */
 
 #include <linux/capability.h>
 #include <linux/cgroup.h>
 #include <linux/export.h>
 #include <linux/gfp.h>
-#include <linux/jiffies.h>
 #include <linux/kasan.h>
 #include <linux/kfence.h>
 #include <linux/memcontrol.h>
 #include <linux/mm.h>
-#include <linux/mutex.h>
-#include <linux/oom.h>
 #include <linux/page_ext.h>
 #include <linux/percpu.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/mm.h>
-#include <linux/sched/signal.h>
 #include <linux/sizes.h>
-#include <linux/swap.h>
 #include <linux/vmalloc.h>
-#include <linux/writeback.h>
 
 #include <bc/beancounter.h>
 #include <bc/kmem.h>
 
-#include "../../mm/internal.h"		/* shrink_slab() */
 #include "../../mm/slab.h"
 
 /* What the file "stat" tells apart. */
@@ -73,22 +66,14 @@ enum kmem_kind {
 #define KMEM_IS_VMALLOC		BIT(0)
 #define KMEM_BITS		BIT(0)
 
-/* After a pass over unused objects that has made no room, none for so long. */
-#define KMEM_SHRINK_PAUSE	(HZ / 10)
-
-/* So many pages are given up for the inodes that they keep. */
-#define KMEM_SHRINK_PAGES	128
-
 /**
  * struct kmem_group - a group's account of kernel memory
  * @bc: the account
- * @shrinking: one task makes room
- * @no_shrink_until: jiffies; nobody tries before
+ * @room: how it makes room
  */
 struct kmem_group {
 	struct beancounter	bc;
-	struct mutex		shrinking;	/* one at a time */
-	unsigned long		no_shrink_until;
+	struct kmem_room	room;
 };
 
 DEFINE_STATIC_KEY_FALSE(bc_kmem_key);
@@ -124,8 +109,10 @@ static struct cgroup_subsys_state *
 kmem_css_alloc(struct cgroup_subsys_state *parent)
 {
 	/* As with memcg, the allocators ask from the first group on. */
-	if (parent)
+	if (parent) {
 		static_branch_enable(&kmem_accounting_key);
+		static_branch_enable(&kmem_refuse_key);
+	}
 	return bc_css_alloc(&kmem_resource, parent);
 }
 
@@ -140,24 +127,13 @@ struct cgroup_subsys kmem_cgrp_subsys = {
  * How hard a charge insists. The privileged, of whom the core knows, insist as the
  * middle ones do.
  *
- *  - Memory that must not be refused, or with which memory is freed, or for which a
- *    dying task waits, is always there. It is little, or comes to an end. So it is
- *    for a workqueue that acts for a group, as by writing what was written to a loop
- *    device: whoever could be told is not there any more.
+ *  - What kmem_never_refused() says is always there.
  *  - Between barrier and limit there is some for those who are in trouble without
  *    it: in a page fault, or for whom the allocator has reserves, too.
- *
- * That the task dies is no reason to charge somebody else, who is @active then.
  */
 static enum bc_severity kmem_severity(gfp_t gfp, struct res_owner *active)
 {
-	if (gfp & __GFP_NOFAIL)
-		return BC_FORCE;
-	if (in_task() && (current->flags & (PF_MEMALLOC | PF_WQ_WORKER)))
-		return BC_FORCE;
-	if (!active && ((current->flags & PF_EXITING) ||
-			tsk_is_oom_victim(current) ||
-			fatal_signal_pending(current)))
+	if (kmem_never_refused(gfp, active))
 		return BC_FORCE;
 	if ((gfp & (__GFP_BC_LIMIT | __GFP_HIGH)) ||
 	    (in_task() && current->bc_fault))
@@ -269,25 +245,6 @@ static __always_inline void kmem_uncharge(struct res_owner *owner, u64 n,
 
 /* Room */
 
-/* One pass over the unused objects of @memcg and all below, or of nobody's. */
-static unsigned long kmem_shrink_pass(struct mem_cgroup *memcg, int priority)
-{
-	/* Objects of no memcg are the root's, which has nothing to do with others. */
-	const bool below = memcg && !mem_cgroup_is_root(memcg);
-	struct mem_cgroup *m = memcg;
-	unsigned long freed = 0;
-	int nid;
-
-	if (below)
-		m = mem_cgroup_iter(memcg, NULL, NULL);
-	do {
-		for_each_online_node(nid)
-			freed += shrink_slab(GFP_KERNEL, nid, m, priority);
-		m = below ? mem_cgroup_iter(memcg, m, NULL) : NULL;
-	} while (m);
-	return freed;
-}
-
 #ifdef CONFIG_MEMCG
 /* The memcg that has what @bc is charged for, with a reference; it may be the root. */
 static struct mem_cgroup *kmem_get_memcg(struct beancounter *bc)
@@ -312,63 +269,32 @@ static struct mem_cgroup *kmem_get_memcg(struct beancounter *bc)
 }
 #endif
 
-static bool kmem_has_room(struct beancounter *bc,
-			  const struct res_refusal *refusal)
+/* A charge that is refused for now. */
+struct kmem_refused {
+	struct beancounter		*bc;
+	const struct res_refusal	*refusal;
+};
+
+static bool kmem_has_room(void *arg)
 {
+	const struct kmem_refused *r = arg;
 	struct res_snapshot snap;
 
-	res_counter_read(&bc->counter, &snap);
-	return refusal->bound >= refusal->n &&
-	       snap.usage <= refusal->bound - refusal->n;
-}
-
-/* What has been given up is freed a grace period later. */
-static bool kmem_has_room_after(struct beancounter *bc,
-				const struct res_refusal *refusal,
-				unsigned long freed)
-{
-	if (freed)
-		rcu_barrier();
-	return kmem_has_room(bc, refusal);
-}
-
-/*
- * Has unused objects given up: an eighth of them, which may be too few to begin with,
- * or do no more than note that they are unused still; then all. An inode is not unused
- * while pages of its file are cached: where it is known whose these are, some are
- * given up at last.
- */
-static bool kmem_shrink(struct beancounter *bc, const struct res_refusal *refusal,
-			struct mem_cgroup *memcg)
-{
-	unsigned long freed;
-
-	if (kmem_has_room_after(bc, refusal, kmem_shrink_pass(memcg, 4)) ||
-	    kmem_has_room_after(bc, refusal, kmem_shrink_pass(memcg, 0)))
-		return true;
-	if (!memcg || mem_cgroup_is_root(memcg))
-		return false;
-	freed = try_to_free_mem_cgroup_pages(memcg, KMEM_SHRINK_PAGES,
-					     GFP_KERNEL, 0, NULL);
-	freed += kmem_shrink_pass(memcg, 0);
-	return kmem_has_room_after(bc, refusal, freed);
+	res_counter_read(&r->bc->counter, &snap);
+	return r->refusal->bound >= r->refusal->n &&
+	       snap.usage <= r->refusal->bound - r->refusal->n;
 }
 
 /*
  * Makes room in @bc, if there is something that is charged and not used. The charge is
- * tried again only if there is room. One task does this for all that are refused, and
- * a group that fills its memory with something else does not have everybody's objects
- * searched all the time.
- *
- * Waiting for that task is as good as doing it: no lock that it may need is held by
- * who allocates with __GFP_FS.
+ * tried again only if there is room.
  */
 static bool kmem_limit_hit(struct beancounter *bc,
 			   const struct res_refusal *refusal, bool may_block)
 {
 	struct kmem_group *group = container_of(bc, struct kmem_group, bc);
+	struct kmem_refused refused = { .bc = bc, .refusal = refusal };
 	struct mem_cgroup *memcg;
-	unsigned int noreclaim;
 	bool room;
 
 	/* What the machine lacks it gets by its own ways. */
@@ -378,25 +304,11 @@ static bool kmem_limit_hit(struct beancounter *bc,
 	/* Nobody cleans up for somebody else. */
 	if (kmem_active())
 		return false;
-	if (mutex_lock_killable(&group->shrinking))
-		return false;
-
-	room = kmem_has_room(bc, refusal);
-	if (!room && !time_before(jiffies, group->no_shrink_until)) {
-		memcg = kmem_get_memcg(bc);
-		fs_reclaim_acquire(GFP_KERNEL);
-		noreclaim = memalloc_noreclaim_save();
-		room = kmem_shrink(bc, refusal, memcg);
-		memalloc_noreclaim_restore(noreclaim);
-		fs_reclaim_release(GFP_KERNEL);
-		mem_cgroup_put(memcg);
-		if (!room) {
-			/* Inodes that are dirty cannot go yet. */
-			wakeup_flusher_threads(WB_REASON_VMSCAN);
-			group->no_shrink_until = jiffies + KMEM_SHRINK_PAUSE;
-		}
-	}
-	mutex_unlock(&group->shrinking);
+	memcg = kmem_get_memcg(bc);
+	/* Who lowers a reservation, which is no charge, does not do so all the time. */
+	room = kmem_make_room(&group->room, memcg, !refusal->n, kmem_has_room,
+			      &refused);
+	mem_cgroup_put(memcg);
 	return room;
 }
 
@@ -404,8 +316,7 @@ static int kmem_init(struct beancounter *bc)
 {
 	struct kmem_group *group = container_of(bc, struct kmem_group, bc);
 
-	mutex_init(&group->shrinking);
-	group->no_shrink_until = jiffies;
+	kmem_room_init(&group->room);
 	return 0;
 }
 

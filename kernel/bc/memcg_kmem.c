@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * memcg v1: a limit of kernel memory that is independent of user memory's
+ *
+ * The file memory.independent_kmem_limit, and what it promises, come from the posting
+ * "Basic kernel memory functionality for the Memory Controller" (2011). There was no
+ * way out of a refusal then; the ways out are kmem's here (kernel/bc/kmem_refuse.c).
+ *
+ * Modes
+ *
+ * An objcg is of one mode for good. A dependent one is mainline's: its pages count in
+ * memory, memsw and kmem, and are bounded by the first two. Those of an independent
+ * one count in kmem alone, which bounds them. Both return what they have by their own
+ * mode, wherever they have been reparented to; so what a group's counters hold is
+ * right whatever modes its objcgs are of.
+ *
+ * The mode of a group is what its current objcg has. A child of the root may change
+ * it as long as it has neither children nor kernel memory; any other group has its
+ * parent's. So there is only one mode between the root and a leaf, and a charge to
+ * kmem, which goes up to the root, meets no limit that is not in force: the root has
+ * none.
+ *
+ * A change makes the other objcg of the group the current one, and tells the group's
+ * tasks. A task that is allocating meanwhile may still charge the old one, as may
+ * somebody who acts for the group, and a child that is being removed. Nothing is lost
+ * by that, but the group's kernel memory then is of both modes until it is freed, and
+ * until then the mode cannot be changed again.
+ */
+
+#include <linux/gfp.h>
+#include <linux/jiffies.h>
+#include <linux/memcontrol.h>
+#include <linux/mutex.h>
+#include <linux/page_counter.h>
+#include <linux/preempt.h>
+#include <linux/rcupdate.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+
+#include <bc/kmem_refuse.h>
+#include <bc/memcg_kmem.h>
+
+#include "../../mm/memcontrol-v1.h"
+
+/* So often a charge is tried again after room was made; or a limit. */
+#define MEMCG_KMEM_CHARGE_RETRIES	2
+#define MEMCG_KMEM_LIMIT_RETRIES	4
+
+/*
+ * Modes do not change, children do not get one, and limits are not set while somebody
+ * else holds this. Taken inside of cgroup_mutex, and while a group's file is written.
+ */
+static DEFINE_MUTEX(memcg_kmem_mutex);
+
+/* Room */
+
+/* How few pages there have to be. */
+struct memcg_kmem_room {
+	struct page_counter	*counter;
+	unsigned long		most;
+};
+
+static bool memcg_kmem_has_room(void *arg)
+{
+	const struct memcg_kmem_room *room = arg;
+
+	return page_counter_read(room->counter) <= room->most;
+}
+
+/* Whether it is worth trying to charge @nr_pages again, which @full had no room for. */
+static bool memcg_kmem_make_room(struct page_counter *full, gfp_t gfp,
+				 unsigned int nr_pages)
+{
+	struct mem_cgroup *memcg = mem_cgroup_from_counter(full, kmem);
+	const unsigned long max = READ_ONCE(full->max);
+	struct memcg_kmem_room room = { .counter = full, .most = max - nr_pages };
+
+	if (nr_pages > max || !gfpflags_allow_blocking(gfp) ||
+	    !(current_gfp_context(gfp) & __GFP_FS))
+		return false;
+	/*
+	 * What other CPUs have in stock is less than a page each, beside what they just
+	 * freed. It is not waited for, as that may take long where a CPU is kept busy;
+	 * nor are CPUs disturbed by each of many that are refused.
+	 */
+	if (!time_before(jiffies, READ_ONCE(memcg->kmem_room.not_before)))
+		drain_all_stock(memcg);
+	return kmem_make_room(&memcg->kmem_room, memcg, false,
+			      memcg_kmem_has_room, &room);
+}
+
+/**
+ * memcg_kmem_charge() - charge kernel memory to a group's own limit of it
+ * @memcg: the group; with a reference
+ * @gfp: the flags of the allocation
+ * @nr_pages: how many pages
+ *
+ * As in kmem, some are never refused and may overrun the limit. All others are refused
+ * at the limit, in a page fault, too, which handle_mm_fault() then makes a SIGBUS.
+ * Where the caller can wait, objects that the group does not use are given up before.
+ *
+ * Context: Any context but NMI; as @gfp says.
+ * Return: 0 or -ENOMEM.
+ */
+int memcg_kmem_charge(struct mem_cgroup *memcg, gfp_t gfp, unsigned int nr_pages)
+{
+	const bool for_other = !in_task() || current->active_memcg;
+	int retries = MEMCG_KMEM_CHARGE_RETRIES;
+	struct page_counter *full;
+
+	while (!page_counter_try_charge(&memcg->kmem, nr_pages, &full)) {
+		if (kmem_never_refused(gfp, for_other)) {
+			page_counter_charge(&memcg->kmem, nr_pages);
+			return 0;
+		}
+		/* Nobody cleans up for somebody else. */
+		if (for_other || !retries-- ||
+		    !memcg_kmem_make_room(full, gfp, nr_pages)) {
+			if (in_task())
+				current->bc_refused = true;
+			return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
+/* Files */
+
+/**
+ * memcg_kmem_set_max() - set a group's limit of kernel memory
+ * @memcg: the group
+ * @max: the limit, in pages
+ *
+ * A limit that is not in force, as the group's mode is dependent, is only kept. One that
+ * is and is below usage has unused objects given up first.
+ *
+ * Context: Task context; sleeps.
+ * Return: 0; -EBUSY if more than @max is in use; -EINTR if a signal came before that
+ * was certain. Errors change nothing.
+ */
+int memcg_kmem_set_max(struct mem_cgroup *memcg, unsigned long max)
+{
+	struct memcg_kmem_room room = { .counter = &memcg->kmem, .most = max };
+	int retries = MEMCG_KMEM_LIMIT_RETRIES;
+	int err;
+
+	for (;;) {
+		if (signal_pending(current))
+			return -EINTR;
+		mutex_lock(&memcg_kmem_mutex);
+		if (memcg->kmem_independent) {
+			err = page_counter_set_max(&memcg->kmem, max);
+		} else {
+			WRITE_ONCE(memcg->kmem.max, max);
+			err = 0;
+		}
+		mutex_unlock(&memcg_kmem_mutex);
+		if (!err || !retries--)
+			return err;
+		drain_all_stock_wait(memcg);
+		kmem_make_room(&memcg->kmem_room, memcg, true,
+			       memcg_kmem_has_room, &room);
+	}
+}
+
+/**
+ * memcg_kmem_independent_read() - memory.independent_kmem_limit is read
+ * @css: of the group
+ * @cft: the file
+ *
+ * Return: The group's mode, 0 or 1.
+ */
+u64 memcg_kmem_independent_read(struct cgroup_subsys_state *css,
+				struct cftype *cft)
+{
+	return memcg_kmem_independent(mem_cgroup_from_css(css));
+}
+
+/*
+ * Whether there is a child, or one is being created: who is on the list and has no mode
+ * yet gets the parent's. One that is being removed has no files any more.
+ */
+static bool memcg_kmem_has_children(struct mem_cgroup *memcg)
+{
+	struct cgroup_subsys_state *child;
+	bool found = false;
+
+	lockdep_assert_held(&memcg_kmem_mutex);
+	rcu_read_lock();
+	css_for_each_child(child, &memcg->css) {
+		found = !(READ_ONCE(child->flags) & CSS_DYING);
+		if (found)
+			break;
+	}
+	rcu_read_unlock();
+	return found;
+}
+
+/**
+ * memcg_kmem_independent_write() - memory.independent_kmem_limit is written
+ * @css: of the group
+ * @cft: the file
+ * @val: what is written; all but 0 is 1
+ *
+ * The seed left open what becomes of children when their parent changes its mind: it
+ * cannot, as long as there are any.
+ *
+ * Context: Task context; sleeps.
+ * Return: 0; -EINVAL if the parent, not being the root, has the other mode; -EBUSY if
+ * the group has children or kernel memory; -EOPNOTSUPP if kernel memory is not
+ * counted at all; -ENOMEM. Errors change nothing.
+ */
+int memcg_kmem_independent_write(struct cgroup_subsys_state *css,
+				 struct cftype *cft, u64 val)
+{
+	struct mem_cgroup *memcg = mem_cgroup_from_css(css);
+	struct mem_cgroup *parent = parent_mem_cgroup(memcg);
+	const bool independent = val;
+	int err = 0;
+
+	/* This group being a child, its parent's mode does not change. */
+	if (!mem_cgroup_is_root(parent))
+		return independent == memcg_kmem_independent(parent) ? 0 : -EINVAL;
+	if (mem_cgroup_kmem_disabled())
+		return independent ? -EOPNOTSUPP : 0;
+	if (independent)
+		static_branch_enable(&kmem_refuse_key);
+	/* What is in stock is not in use. */
+	drain_all_stock_wait(memcg);
+
+	/* While a file is written to, its group does not go offline. */
+	mutex_lock(&memcg_kmem_mutex);
+	if (independent != memcg->kmem_independent) {
+		if (memcg_kmem_has_children(memcg) ||
+		    page_counter_read(&memcg->kmem))
+			err = -EBUSY;
+		else
+			err = memcg_switch_objcg(memcg, independent);
+		if (!err)
+			WRITE_ONCE(memcg->kmem_independent, independent);
+	}
+	mutex_unlock(&memcg_kmem_mutex);
+	return err;
+}
+
+/**
+ * memcg_kmem_inherit() - give a new group its mode
+ * @memcg: the group, which is below its parent already
+ * @objcg: its objcg, which nobody knows yet
+ *
+ * Either this comes first, and who changes the parent's mode finds a child; or the child
+ * gets the changed one.
+ *
+ * Context: Task context, under cgroup_mutex; sleeps.
+ */
+void memcg_kmem_inherit(struct mem_cgroup *memcg, struct obj_cgroup *objcg)
+{
+	struct mem_cgroup *parent = parent_mem_cgroup(memcg);
+
+	kmem_room_init(&memcg->kmem_room);
+	mutex_lock(&memcg_kmem_mutex);
+	/* The root is dependent: it never changes. */
+	memcg->kmem_independent = parent->kmem_independent;
+	objcg->independent = memcg->kmem_independent;
+	mutex_unlock(&memcg_kmem_mutex);
+}
