@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * hoard - take as much kernel memory as there is, for make demo
+ * hoard - take as much as there is, for make demo
  *
  * usage: hoard pipes		fills pipes until there are no more, says why, and
  *				keeps them until its standard input ends
  *        hoard page-tables	uses one byte in each 2 MiB of a terabyte: user
  *				memory hardly grows, page tables do
+ *        hoard bomb		forks, and so does every child; what is refused is
+ *				tried again twice a second
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -57,6 +59,12 @@ static int page_tables(void)
 		(void)p[i];
 	return 0;
 }
+static int bomb(void)
+{
+	for (;;)
+		if (fork() < 0)
+			usleep(500000);
+}
 
 int main(int argc, char **argv)
 {
@@ -64,6 +72,8 @@ int main(int argc, char **argv)
 		return pipes();
 	if (argc == 2 && !strcmp(argv[1], "page-tables"))
 		return page_tables();
-	fprintf(stderr, "usage: hoard pipes|page-tables\n");
+	if (argc == 2 && !strcmp(argv[1], "bomb"))
+		return bomb();
+	fprintf(stderr, "usage: hoard pipes|page-tables|bomb\n");
 	return 2;
 }

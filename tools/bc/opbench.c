@@ -8,8 +8,9 @@
  * 0 to 15 objects of its kind held, and the median over the states counts.
  *
  * Output: a line for each operation, "NAME MEDIAN LOWEST HIGHEST". With an argument
- * that operation alone is measured; "refused", an open(2) beyond the limit of the
- * group, only then.
+ * that operation alone is measured; two others only then: "refused", an open(2)
+ * beyond the limit of the group; and "move", from one group to another and back, which
+ * has the files cgroup.procs of both as further arguments.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -90,6 +91,15 @@ static void nothing_end(struct object *o)
 {
 }
 
+static int groups[2];
+
+static void move_make(struct object *o)
+{
+	for (int i = 0; i < 2; i++)
+		if (write(groups[i], "0", 1) != 1)
+			die("move");
+}
+
 /* A process that is held waits for its end of a pipe to close. */
 static int waits_for[2];
 
@@ -115,6 +125,16 @@ static void fork_make(struct object *o)
 		_exit(0);
 }
 
+/* A task that shares what there is to copy: what is added to it is seen better. */
+static void vfork_make(struct object *o)
+{
+	o->pid = vfork();
+	if (o->pid < 0)
+		die("vfork");
+	if (!o->pid)
+		_exit(0);
+}
+
 static void fork_end(struct object *o)
 {
 	if (waitpid(o->pid, NULL, 0) != o->pid)
@@ -132,7 +152,9 @@ static const struct op {
 	{ "pipe", pipe_make, pipe_make, two_end, 400 },
 	{ "socketpair", socketpair_make, socketpair_make, two_end, 400 },
 	{ "fork+exit", fork_hold, fork_make, fork_end, 40 },
+	{ "vfork+exit", fork_hold, vfork_make, fork_end, 100 },
 	{ "refused", refused_hold, refused_make, nothing_end, 400 },
+	{ "move", open_make, move_make, nothing_end, 40 },
 };
 
 static int compare(const void *a, const void *b)
@@ -183,8 +205,13 @@ int main(int argc, char **argv)
 		int n;
 
 		if (strcmp(argc > 1 ? argv[1] : op->name, op->name) ||
-		    (argc <= 1 && op->make == refused_make))
+		    (argc <= 1 && op->end == nothing_end))
 			continue;
+		for (int g = 0; op->make == move_make && g < 2; g++) {
+			groups[g] = argc == 4 ? open(argv[2 + g], O_WRONLY) : -1;
+			if (groups[g] < 0)
+				die("groups to move between");
+		}
 		if (pipe(waits_for))
 			die("pipe");
 		if (op->make == refused_make)
