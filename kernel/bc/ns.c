@@ -98,11 +98,16 @@ ns_css_alloc(struct cgroup_subsys_state *parent)
 	if (!group)
 		return ERR_PTR(-ENOMEM);
 	INIT_WORK(&group->work, ns_delete);
-	if (parent)
+	if (parent) {
 		group->auto_delete = READ_ONCE(css_ns(parent)->auto_delete);
-	/* The root's is made at boot, before cgroup core asks who is enabled. */
-	else if (!ns_wanted)
+	} else if (!ns_wanted) {
+		/*
+		 * The root's is made at boot, before cgroup core asks who is enabled,
+		 * and who is to be told of exits.
+		 */
 		static_branch_disable(&ns_cgrp_subsys_enabled_key);
+		ns_cgrp_subsys.exit = NULL;
+	}
 	return &group->css;
 }
 
