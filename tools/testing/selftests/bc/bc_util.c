@@ -286,6 +286,30 @@ int cg_attach(const char *cg, pid_t pid)
 	return cg_write(cg, "cgroup.procs", buf);
 }
 
+/* The file of a group's single threads, which neither convention calls as the other. */
+static const char *threads_file(void)
+{
+	return bc_v2 ? "cgroup.threads" : "tasks";
+}
+
+int cg_attach_thread(const char *cg, pid_t tid)
+{
+	char buf[32];
+
+	snprintf(buf, sizeof(buf), "%d", tid);
+	return cg_write(cg, threads_file(), buf);
+}
+
+int cg_threads(const char *cg)
+{
+	const char *c = cg_read(cg, threads_file());
+	int n = 0;
+
+	for (; *c; c++)
+		n += *c == '\n';
+	return n;
+}
+
 char *cg_new(const char *parent, const char *name)
 {
 	char *path;
@@ -690,6 +714,11 @@ struct worker *worker_new_on_cpu(const char *cg, int cpu)
 	return worker_after(worker_new(cg), pin_to_cpu, cpu);
 }
 
+struct worker *user_new(const char *cg)
+{
+	return worker_after(worker_new(cg), become_nobody, 0);
+}
+
 struct worker *user_new_on_cpu(const char *cg, int cpu)
 {
 	return worker_after(worker_new_on_cpu(cg, cpu), become_nobody, 0);
@@ -955,4 +984,30 @@ long hammer(long rounds)
 		err = 0;
 	}
 	return 0;
+}
+
+long long bc_oom_kills(void)
+{
+	char word[64];
+	long long n, kills = -1;
+	FILE *file = fopen("/proc/vmstat", "re");
+
+	if (!file)
+		return -1;
+	while (fscanf(file, "%63s %lld", word, &n) == 2)
+		if (!strcmp(word, "oom_kill"))
+			kills = n;
+	fclose(file);
+	return kills;
+}
+
+bool bc_has_word(const char *line, const char *word)
+{
+	char copy[1024], *w, *rest;
+
+	snprintf(copy, sizeof(copy), "%s", line);
+	for (w = strtok_r(copy, "\n ", &rest); w; w = strtok_r(NULL, "\n ", &rest))
+		if (!strcmp(w, word))
+			return true;
+	return false;
 }

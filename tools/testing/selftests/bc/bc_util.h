@@ -129,6 +129,10 @@ long long cg_min_usage(const char *cg);
 long long cg_stock(const char *cg);
 /* 0, or -errno. */
 int cg_attach(const char *cg, pid_t pid);
+/* The same with one thread. */
+int cg_attach_thread(const char *cg, pid_t tid);
+/* How many threads are listed in @cg. */
+int cg_threads(const char *cg);
 
 /* The number that an open file has now, or -errno. */
 long long bc_read_number(int fd);
@@ -195,7 +199,8 @@ struct worker {
  * that @cg was charged for, and dies with the test.
  */
 struct worker *worker_new(const char *cg);
-/* The same on the CPU that pin_to_cpu() calls @cpu; and without privileges. */
+/* The same without privileges; and both on the CPU that pin_to_cpu() calls @cpu. */
+struct worker *user_new(const char *cg);
 struct worker *worker_new_on_cpu(const char *cg, int cpu);
 struct worker *user_new_on_cpu(const char *cg, int cpu);
 /* @w, if it is one and fn(arg) was done in it; else there is none: NULL. */
@@ -279,6 +284,10 @@ int bc_rounds(int n);
 int bc_cpus(void);
 /* The kernel's number of the CPU that pin_to_cpu() takes @n for; -1: none. */
 int bc_cpu(int n);
+/* How many processes the OOM killer has killed, or -1. */
+long long bc_oom_kills(void);
+/* Whether @word is one of those in @line. */
+bool bc_has_word(const char *line, const char *word);
 /* Raises this process's own limit of descriptors beyond what tests open. */
 int bc_many_files(void);
 

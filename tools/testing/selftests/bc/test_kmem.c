@@ -1250,21 +1250,6 @@ static long use_and_free(long rounds)
 	return err;
 }
 
-static long long oom_kills(void)
-{
-	char word[64];
-	long long n, kills = -1;
-	FILE *file = fopen("/proc/vmstat", "re");
-
-	if (!file)
-		return -1;
-	while (fscanf(file, "%63s %lld", word, &n) == 2)
-		if (!strcmp(word, "oom_kill"))
-			kills = n;
-	fclose(file);
-	return kills;
-}
-
 /*
  * User memory that needs page tables without end: a fault cannot be told of an
  * error but by a signal. Catches: a fault that is repeated for ever, the OOM
@@ -1274,7 +1259,7 @@ TEST_F(kmem, page_tables_end_in_sigbus)
 {
 	char *other = cg_new(self->top, "other");
 	struct worker *w, *neighbour;
-	long long limit, kills = oom_kills(), highest;
+	long long limit, kills = bc_oom_kills(), highest;
 	struct peak peak;
 	int status;
 
@@ -1295,7 +1280,7 @@ TEST_F(kmem, page_tables_end_in_sigbus)
 	EXPECT_EQ(0, finish(neighbour));
 	highest = peak_end(&peak);
 	EXPECT_LE(highest, limit);
-	EXPECT_EQ(kills, oom_kills());
+	EXPECT_EQ(kills, bc_oom_kills());
 	EXPECT_LT(0, cg_refusals(self->group));
 	EXPECT_EQ(0, cg_refusals(other));
 	EXPECT_NOTHING(self->group);

@@ -232,21 +232,6 @@ static long use_and_free(long rounds)
 	return 0;
 }
 
-static long long oom_kills(void)
-{
-	char word[64];
-	long long n, kills = -1;
-	FILE *file = fopen("/proc/vmstat", "re");
-
-	if (!file)
-		return -1;
-	while (fscanf(file, "%63s %lld", word, &n) == 2)
-		if (!strcmp(word, "oom_kill"))
-			kills = n;
-	fclose(file);
-	return kills;
-}
-
 /*
  * By how much memory.usage_in_bytes may be off: what CPUs have in stock counts in it,
  * up to 64 pages each (MEMCG_CHARGE_BATCH).
@@ -317,7 +302,7 @@ TEST_F(memcg_kmem, where_memory_counts)
 /* Exactly as many pages as there are can be had; then ENOMEM, and no more. */
 TEST_F(memcg_kmem, exact_to_the_page)
 {
-	long long usage, failcnt, memory, kills = oom_kills();
+	long long usage, failcnt, memory, kills = bc_oom_kills();
 	struct worker *w;
 	int n;
 
@@ -347,7 +332,7 @@ TEST_F(memcg_kmem, exact_to_the_page)
 		EXPECT_EQ(0, cg_write(self->top, FAILCNT, "0"));
 		EXPECT_EQ(0, cg_get(self->top, FAILCNT));
 	}
-	EXPECT_EQ(kills, oom_kills());
+	EXPECT_EQ(kills, bc_oom_kills());
 	worker_end(w);
 	EXPECT_SOON(0, left(self->top));
 }
@@ -436,7 +421,7 @@ TEST_F(memcg_kmem, a_limit_that_is_not_in_force)
 
 TEST_F(memcg_kmem, page_tables_end_in_sigbus)
 {
-	long long limit, kills = oom_kills();
+	long long limit, kills = bc_oom_kills();
 	struct worker *w;
 	int status;
 
@@ -450,7 +435,7 @@ TEST_F(memcg_kmem, page_tables_end_in_sigbus)
 	status = worker_wait(w);
 	EXPECT_TRUE(WIFSIGNALED(status));
 	EXPECT_EQ(SIGBUS, WTERMSIG(status));
-	EXPECT_EQ(kills, oom_kills());
+	EXPECT_EQ(kills, bc_oom_kills());
 	EXPECT_LT(0, cg_get(self->top, FAILCNT));
 	EXPECT_SOON(0, left(self->top));
 }

@@ -31,24 +31,6 @@ static int move_process(const char *cg, pid_t pid)
 	return cg_attach(cg, pid);
 }
 
-static int move_thread(const char *cg, pid_t tid)
-{
-	char text[32];
-
-	snprintf(text, sizeof(text), "%d", tid);
-	return cg_write(cg, "tasks", text);
-}
-
-static int listed(const char *cg)
-{
-	const char *c = cg_read(cg, "tasks");
-	int n = 0;
-
-	for (; *c; c++)
-		n += *c == '\n';
-	return n;
-}
-
 /* Whether a group's own tasks include @tid. */
 static bool is_in(const char *cg, pid_t tid)
 {
@@ -195,7 +177,7 @@ TEST_F(ns, a_task_enters_an_empty_child)
 	EXPECT_TRUE(is_in(self->top, self->w->pid));
 	ASSERT_EQ(0, move_process(self->a, self->w->pid));
 	EXPECT_TRUE(is_in(self->a, self->w->pid));
-	EXPECT_EQ(0, listed(self->top));
+	EXPECT_EQ(0, cg_threads(self->top));
 }
 
 TEST_F(ns, nobody_leaves)
@@ -210,11 +192,11 @@ TEST_F(ns, nobody_leaves)
 	EXPECT_EQ(-EPERM, move_process(self->root, pid));
 	EXPECT_EQ(-EPERM, move_process(self->b, pid));
 	EXPECT_EQ(-EPERM, move_process(y, pid));
-	EXPECT_EQ(-EPERM, move_thread(self->top, pid));
-	EXPECT_EQ(-EPERM, move_thread(self->b, pid));
-	EXPECT_EQ(-EPERM, move_thread(y, pid));
+	EXPECT_EQ(-EPERM, cg_attach_thread(self->top, pid));
+	EXPECT_EQ(-EPERM, cg_attach_thread(self->b, pid));
+	EXPECT_EQ(-EPERM, cg_attach_thread(y, pid));
 	EXPECT_TRUE(is_in(self->a, pid));
-	EXPECT_EQ(0, listed(y));
+	EXPECT_EQ(0, cg_threads(y));
 
 	/* Step by step it is the right way. */
 	ASSERT_EQ(0, move_process(x, pid));
@@ -231,8 +213,8 @@ TEST_F(ns, only_from_the_group_above)
 	EXPECT_EQ(-EPERM, move_process(self->a, getpid()));
 	EXPECT_EQ(-EPERM, move_process(self->top, getpid()));
 	EXPECT_TRUE(is_in(self->root, getpid()));
-	EXPECT_EQ(0, listed(self->a));
-	EXPECT_EQ(1, listed(self->top));
+	EXPECT_EQ(0, cg_threads(self->a));
+	EXPECT_EQ(1, cg_threads(self->top));
 }
 
 TEST_F(ns, one_task_enters_and_no_second)
@@ -242,9 +224,9 @@ TEST_F(ns, one_task_enters_and_no_second)
 	ASSERT_TRUE(first > 0 && second > 0);
 	ASSERT_EQ(0, move_process(self->a, first));
 	EXPECT_EQ(-EPERM, move_process(self->a, second));
-	EXPECT_EQ(-EPERM, move_thread(self->a, second));
+	EXPECT_EQ(-EPERM, cg_attach_thread(self->a, second));
 	EXPECT_TRUE(is_in(self->top, second));
-	EXPECT_EQ(1, listed(self->a));
+	EXPECT_EQ(1, cg_threads(self->a));
 	EXPECT_EQ(0, move_process(self->b, second));
 	EXPECT_TRUE(is_in(self->b, second));
 }
@@ -274,7 +256,7 @@ TEST_F(ns, nobody_follows_who_has_gone_on)
 	ASSERT_TRUE(x && first > 0 && second > 0);
 	ASSERT_EQ(0, move_process(self->a, first));
 	ASSERT_EQ(0, move_process(x, first));
-	EXPECT_EQ(0, listed(self->a));
+	EXPECT_EQ(0, cg_threads(self->a));
 	EXPECT_EQ(-EPERM, move_process(self->a, second));
 	EXPECT_TRUE(is_in(self->top, second));
 	ASSERT_EQ(0, call(self->w, end_process, first));
@@ -290,9 +272,9 @@ TEST_F(ns, writing_to_the_own_group_is_no_error)
 	ASSERT_GT(pid, 0);
 	EXPECT_EQ(0, move_process(self->top, self->w->pid));
 	EXPECT_EQ(0, move_process(self->top, pid));
-	EXPECT_EQ(0, move_thread(self->top, call(self->w, get_tid, 0)));
+	EXPECT_EQ(0, cg_attach_thread(self->top, call(self->w, get_tid, 0)));
 	EXPECT_EQ(0, move_process(self->root, getpid()));
-	EXPECT_EQ(2 + THREADS, listed(self->top));
+	EXPECT_EQ(2 + THREADS, cg_threads(self->top));
 }
 
 TEST_F(ns, a_whole_thread_group_enters)
@@ -302,15 +284,15 @@ TEST_F(ns, a_whole_thread_group_enters)
 
 	ASSERT_TRUE(pid > 0 && second > 0);
 	ASSERT_EQ(0, move_process(self->a, pid));
-	EXPECT_EQ(1 + THREADS, listed(self->a));
-	EXPECT_EQ(2 + THREADS, listed(self->top));
+	EXPECT_EQ(1 + THREADS, cg_threads(self->a));
+	EXPECT_EQ(2 + THREADS, cg_threads(self->top));
 
 	/* All or nobody. */
 	EXPECT_EQ(-EPERM, move_process(self->a, second));
-	EXPECT_EQ(2 + THREADS, listed(self->top));
-	EXPECT_EQ(1 + THREADS, listed(self->a));
+	EXPECT_EQ(2 + THREADS, cg_threads(self->top));
+	EXPECT_EQ(1 + THREADS, cg_threads(self->a));
 	EXPECT_EQ(-EPERM, move_process(self->top, pid));
-	EXPECT_EQ(1 + THREADS, listed(self->a));
+	EXPECT_EQ(1 + THREADS, cg_threads(self->a));
 }
 
 TEST_F(ns, a_single_thread_enters)
@@ -323,12 +305,12 @@ TEST_F(ns, a_single_thread_enters)
 	ASSERT_TRUE(pid > 0 && c);
 	for (i = 0; i < THREADS; i++)
 		tid[i] = call(self->w, get_tid, i);
-	ASSERT_EQ(0, move_thread(self->a, tid[0]));
+	ASSERT_EQ(0, cg_attach_thread(self->a, tid[0]));
 	EXPECT_TRUE(is_in(self->a, tid[0]));
 	EXPECT_TRUE(is_in(self->top, pid));
-	EXPECT_EQ(-EPERM, move_thread(self->a, tid[1]));
-	EXPECT_EQ(-EPERM, move_thread(self->top, tid[0]));
-	ASSERT_EQ(0, move_thread(self->b, tid[1]));
+	EXPECT_EQ(-EPERM, cg_attach_thread(self->a, tid[1]));
+	EXPECT_EQ(-EPERM, cg_attach_thread(self->top, tid[0]));
+	ASSERT_EQ(0, cg_attach_thread(self->b, tid[1]));
 
 	/* The process is in three groups: it goes nowhere as a whole. */
 	EXPECT_EQ(-EPERM, move_process(c, pid));
@@ -338,9 +320,9 @@ TEST_F(ns, a_single_thread_enters)
 	EXPECT_TRUE(is_in(self->b, tid[1]));
 	EXPECT_TRUE(is_in(self->top, tid[2]));
 	EXPECT_TRUE(is_in(self->top, pid));
-	EXPECT_EQ(0, listed(c));
+	EXPECT_EQ(0, cg_threads(c));
 	/* The first thread is one like the others. */
-	EXPECT_EQ(0, move_thread(c, pid));
+	EXPECT_EQ(0, cg_attach_thread(c, pid));
 	EXPECT_TRUE(is_in(c, pid));
 	EXPECT_TRUE(is_in(self->top, tid[2]));
 }
@@ -353,10 +335,10 @@ TEST_F(ns, threads_without_the_first_one_are_somebody)
 
 	ASSERT_TRUE(pid > 0 && second > 0);
 	ASSERT_EQ(0, move_process(self->a, pid));
-	EXPECT_EQ(THREADS, listed(self->a));
+	EXPECT_EQ(THREADS, cg_threads(self->a));
 	EXPECT_EQ(-EPERM, move_process(self->a, second));
 	EXPECT_EQ(-EPERM, move_process(self->top, pid));
-	EXPECT_EQ(THREADS, listed(self->a));
+	EXPECT_EQ(THREADS, cg_threads(self->a));
 }
 
 /* All who come from the one inside are inside, and name groups of their own. */
@@ -371,14 +353,14 @@ TEST_F(ns, descendants_are_inside)
 	second = call(self->w, fork_one, 0);
 	third = call(self->w, fork_one, 0);
 	ASSERT_TRUE(first > 0 && second > 0 && third > 0);
-	EXPECT_EQ(4, listed(self->a));
+	EXPECT_EQ(4, cg_threads(self->a));
 	EXPECT_EQ(-EPERM, move_process(self->top, first));
 	EXPECT_EQ(-EPERM, move_process(self->b, first));
 	EXPECT_EQ(0, move_process(x, first));
 	EXPECT_EQ(-EPERM, move_process(x, second));
 	EXPECT_EQ(0, move_process(y, second));
 	EXPECT_EQ(-EPERM, move_process(y, first));
-	EXPECT_EQ(2, listed(self->a));
+	EXPECT_EQ(2, cg_threads(self->a));
 
 	/* The end of its parent sets nobody free. */
 	ASSERT_EQ(0, prctl(PR_SET_CHILD_SUBREAPER, 1));
@@ -416,8 +398,8 @@ TEST_F(ns, only_one_of_many_who_try_at_once)
 		}
 	}
 	EXPECT_EQ(1, entered);
-	EXPECT_EQ(1, listed(self->a));
-	EXPECT_EQ(MANY, listed(self->top));
+	EXPECT_EQ(1, cg_threads(self->a));
+	EXPECT_EQ(MANY, cg_threads(self->top));
 }
 
 /* Mounts */
@@ -458,18 +440,6 @@ TEST_F(ns, a_mount_has_it_by_name_only)
 	EXPECT_EQ(EINVAL, errno);
 }
 
-/* Whether @word is one of those in @line. */
-static bool has_word(const char *line, const char *word)
-{
-	char copy[1024], *w, *rest;
-
-	snprintf(copy, sizeof(copy), "%s", line);
-	for (w = strtok_r(copy, "\n ", &rest); w; w = strtok_r(NULL, "\n ", &rest))
-		if (!strcmp(w, word))
-			return true;
-	return false;
-}
-
 TEST_F(ns, v2_does_not_have_it)
 {
 	char *root;
@@ -478,7 +448,7 @@ TEST_F(ns, v2_does_not_have_it)
 	ASSERT_TRUE(bc_release());
 	root = bc_mount_v2();
 	ASSERT_NE(NULL, root);
-	EXPECT_FALSE(has_word(cg_read(root, "cgroup.controllers"), "ns"));
+	EXPECT_FALSE(bc_has_word(cg_read(root, "cgroup.controllers"), "ns"));
 	EXPECT_NE(0, cg_write(root, "cgroup.subtree_control", "+ns"));
 	EXPECT_EQ(0, bc_umount(root));
 }
@@ -595,7 +565,7 @@ TEST_F(ns, a_group_stays_while_there_are_threads)
 	ASSERT_EQ(0, move_process(self->a, pid));
 	ASSERT_TRUE(all_deleted(self->top, self->w));
 	EXPECT_TRUE(exists(self->a));
-	EXPECT_EQ(THREADS, listed(self->a));
+	EXPECT_EQ(THREADS, cg_threads(self->a));
 	ASSERT_EQ(0, call(self->w, end_process, pid));
 	EXPECT_TRUE(bc_soon(!exists(self->a)));
 }
@@ -762,7 +732,7 @@ TEST_F(ns, removal_races_with_removal)
 	self->a = cg_new(self->top, "a");
 	ASSERT_NE(NULL, self->a);
 	ASSERT_EQ(0, move_process(self->a, w[0]->pid));
-	EXPECT_EQ(1, listed(self->a));
+	EXPECT_EQ(1, cg_threads(self->a));
 }
 
 /* Beside another controller */

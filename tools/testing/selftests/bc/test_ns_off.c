@@ -104,24 +104,12 @@ TEST_F(ns_off, it_is_not_among_all)
 	EXPECT_SOON(0, bc_hierarchy_of("numfiles"));
 }
 
-/* Whether @word is one of those in @line. */
-static bool has_word(const char *line, const char *word)
-{
-	char copy[1024], *w, *rest;
-
-	snprintf(copy, sizeof(copy), "%s", line);
-	for (w = strtok_r(copy, "\n ", &rest); w; w = strtok_r(NULL, "\n ", &rest))
-		if (!strcmp(w, word))
-			return true;
-	return false;
-}
-
 TEST_F(ns_off, v2_does_not_have_it)
 {
 	char *root = bc_mount_v2();
 
 	ASSERT_NE(NULL, root);
-	EXPECT_FALSE(has_word(cg_read(root, "cgroup.controllers"), "ns"));
+	EXPECT_FALSE(bc_has_word(cg_read(root, "cgroup.controllers"), "ns"));
 	EXPECT_NE(0, cg_write(root, "cgroup.subtree_control", "+ns"));
 	EXPECT_EQ(0, bc_umount(root));
 }

@@ -60,12 +60,6 @@ FIXTURE_TEARDOWN(numfiles)
 	bc_teardown();
 }
 
-/* A process in @cg without any privilege, or one with all of them. */
-static struct worker *user_in(const char *cg)
-{
-	return worker_after(worker_new(cg), become_nobody, 0);
-}
-
 static struct worker *root_in(const char *cg)
 {
 	return worker_new(cg);
@@ -74,7 +68,7 @@ static struct worker *root_in(const char *cg)
 /* A group as it comes bounds nothing: switching the controller on is safe. */
 TEST_F(numfiles, new_group_is_unlimited_and_empty)
 {
-	struct worker *w = user_in(self->group);
+	struct worker *w = user_new(self->group);
 
 	ASSERT_NE(NULL, w);
 	/* The maximum is exact if one CPU charges. */
@@ -98,7 +92,7 @@ TEST_F(numfiles, new_group_is_unlimited_and_empty)
  */
 TEST_F(numfiles, limit_holds_to_the_unit)
 {
-	struct worker *w = user_in(self->group);
+	struct worker *w = user_new(self->group);
 
 	ASSERT_NE(NULL, w);
 	ASSERT_EQ(0, cg_set(self->group, "limit", 100));
@@ -133,7 +127,7 @@ TEST_F(numfiles, several_processes_share_one_limit)
 
 	ASSERT_EQ(0, cg_set(self->group, "limit", 100));
 	for (i = 0; i < 4; i++) {
-		w[i] = user_in(self->group);
+		w[i] = user_new(self->group);
 		ASSERT_NE(NULL, w[i]);
 	}
 	for (i = 0; i < 3; i++)
@@ -635,7 +629,7 @@ static long ring_open(long async)
  */
 TEST_F(numfiles, io_uring_opens_are_charged)
 {
-	struct worker *w = user_in(self->group);
+	struct worker *w = user_new(self->group);
 	long err;
 
 	ASSERT_NE(NULL, w);
@@ -698,8 +692,8 @@ TEST_F(numfiles, accept_charges_the_accepter)
 	struct worker *server, *client;
 
 	ASSERT_NE(NULL, clients);
-	server = user_in(self->group);
-	client = user_in(clients);
+	server = user_new(self->group);
+	client = user_new(clients);
 	ASSERT_NE(NULL, server);
 	ASSERT_NE(NULL, client);
 
@@ -790,8 +784,8 @@ TEST_F(numfiles, scm_rights_stays_with_the_opener)
 
 	ASSERT_NE(NULL, other);
 	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_DGRAM, 0, wire));
-	opener = user_in(self->group);
-	holder = user_in(other);
+	opener = user_new(self->group);
+	holder = user_new(other);
 	ASSERT_NE(NULL, opener);
 	ASSERT_NE(NULL, holder);
 	ASSERT_EQ(0, cg_set(self->group, "limit", 1));
@@ -820,7 +814,7 @@ TEST_F(numfiles, files_in_flight_are_returned)
 	struct worker *w;
 
 	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_DGRAM, 0, wire));
-	w = user_in(self->group);
+	w = user_new(self->group);
 	ASSERT_NE(NULL, w);
 	EXPECT_EQ(0, call(w, open_and_send, 0));
 	EXPECT_EQ(0, call(w, open_and_send, 0));
@@ -893,7 +887,7 @@ TEST_F(numfiles, barrier_differs_by_privilege)
 TEST_F(numfiles, above_the_barrier)
 {
 	struct worker *root = root_in(self->group);
-	struct worker *user = user_in(self->group);
+	struct worker *user = user_new(self->group);
 
 	ASSERT_NE(NULL, root);
 	ASSERT_NE(NULL, user);
@@ -945,7 +939,7 @@ TEST_F(numfiles, privilege_is_used_beyond_the_barrier_only)
 /* The effective barrier is the lower one of the two; both read as written. */
 TEST_F(numfiles, barrier_above_the_limit)
 {
-	struct worker *w = user_in(self->group);
+	struct worker *w = user_new(self->group);
 
 	ASSERT_NE(NULL, w);
 	ASSERT_EQ(0, cg_set(self->group, "limit", 5));
@@ -964,7 +958,7 @@ TEST_F(numfiles, barrier_above_the_limit)
 TEST_F(numfiles, zero_refuses_all)
 {
 	struct worker *root = root_in(self->group);
-	struct worker *user = user_in(self->group);
+	struct worker *user = user_new(self->group);
 
 	ASSERT_NE(NULL, root);
 	ASSERT_NE(NULL, user);
@@ -1014,7 +1008,7 @@ TEST_F(numfiles, limit_below_usage)
 /* A barrier below usage is accepted on both, since it bounds only new charges. */
 TEST_F(numfiles, barrier_below_usage)
 {
-	struct worker *w = user_in(self->group);
+	struct worker *w = user_new(self->group);
 
 	ASSERT_NE(NULL, w);
 	ASSERT_EQ(0, call(w, open_files, 10));
@@ -1171,7 +1165,7 @@ TEST_F(numfiles, changes_under_load)
 TEST_F(numfiles, migration_leaves_charges_behind)
 {
 	char *other = cg_new(self->top, "other");
-	struct worker *w = user_in(self->group);
+	struct worker *w = user_new(self->group);
 
 	ASSERT_NE(NULL, other);
 	ASSERT_NE(NULL, w);
@@ -1236,7 +1230,7 @@ TEST_F(numfiles, death_returns_everything)
 	EXPECT_SOON(WORKERS * FILES, cg_key(self->group, "stat", "uncharged"));
 
 	/* ... by a plain exit, too. */
-	w[0] = user_in(self->group);
+	w[0] = user_new(self->group);
 	ASSERT_NE(NULL, w[0]);
 	ASSERT_EQ(0, call(w[0], open_files, 100));
 	ASSERT_EQ(0, call(w[0], make_pipe, 0));
@@ -1252,7 +1246,7 @@ TEST_F(numfiles, death_returns_everything)
 TEST_F(numfiles, rmdir_with_live_files)
 {
 	char *other = cg_new(self->top, "other");
-	struct worker *w = user_in(self->group);
+	struct worker *w = user_new(self->group);
 
 	ASSERT_NE(NULL, other);
 	ASSERT_NE(NULL, w);
@@ -1282,7 +1276,7 @@ TEST_F(numfiles, rmdir_with_live_files)
 TEST_F(numfiles, name_is_used_again)
 {
 	char *other = cg_new(self->top, "other");
-	struct worker *w = user_in(self->group);
+	struct worker *w = user_new(self->group);
 
 	ASSERT_NE(NULL, other);
 	ASSERT_NE(NULL, w);
@@ -1374,7 +1368,7 @@ static long open_from_threads(long unused)
 
 TEST_F(numfiles, threads_share_the_limit)
 {
-	struct worker *w = user_in(self->group);
+	struct worker *w = user_new(self->group);
 
 	ASSERT_NE(NULL, w);
 	ASSERT_EQ(0, cg_set(self->group, "limit", 120));

@@ -153,25 +153,36 @@ static long fork_one(long unused)
 	return keep_child(pid);
 }
 
-static long fork_many(long n)
+/* Does @one @n times, or to the first error. */
+static long many(bc_work one, long n)
 {
 	long err = 0;
 
 	while (n-- > 0 && !err)
-		err = fork_one(0);
+		err = one(0);
 	return err;
 }
 
 /* How many there could be, @most at most; -errno for another reason than EAGAIN. */
-static long fork_until_refused(long most)
+static long until_refused(bc_work one, long most)
 {
 	long n = 0, err = 0;
 
 	while (n < most && !err) {
-		err = fork_one(0);
+		err = one(0);
 		n += !err;
 	}
 	return err && err != -EAGAIN ? err : n;
+}
+
+static long fork_many(long n)
+{
+	return many(fork_one, n);
+}
+
+static long fork_until_refused(long most)
+{
+	return until_refused(fork_one, most);
 }
 
 static long end_child(pid_t pid)
@@ -300,22 +311,12 @@ static long thread_one(long unused)
 
 static long thread_many(long n)
 {
-	long err = 0;
-
-	while (n-- > 0 && !err)
-		err = thread_one(0);
-	return err;
+	return many(thread_one, n);
 }
 
 static long threads_until_refused(long most)
 {
-	long n = 0, err = 0;
-
-	while (n < most && !err) {
-		err = thread_one(0);
-		n += !err;
-	}
-	return err && err != -EAGAIN ? err : n;
+	return until_refused(thread_one, most);
 }
 
 /* Joined is not yet gone: that takes a moment. */
@@ -450,25 +451,6 @@ static char state_of(pid_t pid)
 	buf[n < 0 ? 0 : n] = '\0';
 	after = strrchr(buf, ')');
 	return after && after[1] ? after[2] : 0;
-}
-
-static int move_thread(const char *cg, pid_t tid)
-{
-	char text[32];
-
-	snprintf(text, sizeof(text), "%d", tid);
-	return cg_write(cg, bc_v2 ? "cgroup.threads" : "tasks", text);
-}
-
-/* How many tasks a group has itself; zombies are not listed. */
-static int listed(const char *cg)
-{
-	const char *c = cg_read(cg, bc_v2 ? "cgroup.threads" : "tasks");
-	int n = 0;
-
-	for (; *c; c++)
-		n += *c == '\n';
-	return n;
 }
 
 /* Waits for the ends of all who have ended, workers included. */
@@ -685,7 +667,7 @@ TEST_F(numtasks, a_zombie_counts_until_it_is_waited_for)
 	ASSERT_GT(call(w, make_zombie, 0), 0);
 	ASSERT_GT(call(w, make_zombie, 0), 0);
 	EXPECT_EQ(3, cg_get(self->group, "usage"));
-	EXPECT_EQ(1, listed(self->group));
+	EXPECT_EQ(1, cg_threads(self->group));
 	EXPECT_EQ(-EAGAIN, call(w, fork_one, 0));
 	ASSERT_EQ(0, call(w, end_children, 1));
 	EXPECT_EQ(2, cg_get(self->group, "usage"));
@@ -735,7 +717,7 @@ TEST_F(numtasks, exec_leaves_one_task)
 	pid = call(w, fork_and_exec_in_thread, 4);
 	ASSERT_GT(pid, 0);
 	EXPECT_EQ(2, cg_get(self->group, "usage"));
-	EXPECT_EQ(2, listed(self->group));
+	EXPECT_EQ(2, cg_threads(self->group));
 	/* At work under its old name. */
 	ASSERT_EQ(0, cg_attach(self->other, pid));
 	EXPECT_EQ(1, cg_get(self->group, "usage"));
@@ -823,17 +805,17 @@ TEST_F(numtasks, a_unit_moves_with_its_thread)
 	EXPECT_EQ(4, cg_get(self->group, "usage"));
 
 	tid = call(w, thread_id, 2);
-	ASSERT_EQ(0, move_thread(x, tid));
+	ASSERT_EQ(0, cg_attach_thread(x, tid));
 	EXPECT_EQ(1, cg_get(x, "usage"));
 	EXPECT_EQ(4, cg_get(self->group, "usage"));
-	ASSERT_EQ(0, move_thread(y, call(w, thread_id, 1)));
-	ASSERT_EQ(0, move_thread(y, tid));
+	ASSERT_EQ(0, cg_attach_thread(y, call(w, thread_id, 1)));
+	ASSERT_EQ(0, cg_attach_thread(y, tid));
 	EXPECT_EQ(0, cg_get(x, "usage"));
 	EXPECT_EQ(2, cg_get(y, "usage"));
 	EXPECT_EQ(4, cg_get(self->group, "usage"));
 
 	/* A group's threads fork there. */
-	ASSERT_EQ(0, move_thread(x, w->pid));
+	ASSERT_EQ(0, cg_attach_thread(x, w->pid));
 	ASSERT_EQ(0, cg_set(x, "limit", 2));
 	EXPECT_EQ(1, call(w, threads_until_refused, 20));
 	EXPECT_EQ(2, cg_get(x, "usage"));
@@ -1402,7 +1384,7 @@ TEST_F(bomb, ceilings_hold)
 		EXPECT_LE(cg_get(self->other, "usage"), 12);
 		EXPECT_LE(cg_get(self->group, "usage"), 16);
 		EXPECT_LE(cg_get(self->top, "usage"), 28);
-		EXPECT_LE(listed(self->other), 12);
+		EXPECT_LE(cg_threads(self->other), 12);
 		reap_orphans();
 		bc_sleep_ms(2);
 	}
@@ -1563,9 +1545,9 @@ TEST_F(numtasks, forks_race_with_moves)
 		}
 		EXPECT_SOON(tasks, cg_get(self->top, "usage"));
 		EXPECT_EQ(tasks, unreturned(self->top));
-		EXPECT_EQ(listed(self->other), cg_get(self->other, "usage"));
-		EXPECT_EQ(listed(group[2]), cg_get(group[2], "usage"));
-		EXPECT_EQ(listed(self->group) + listed(group[2]),
+		EXPECT_EQ(cg_threads(self->other), cg_get(self->other, "usage"));
+		EXPECT_EQ(cg_threads(group[2]), cg_get(group[2], "usage"));
+		EXPECT_EQ(cg_threads(self->group) + cg_threads(group[2]),
 			  cg_get(self->group, "usage"));
 	}
 	EXPECT_GT(moved, 0);
@@ -1594,7 +1576,7 @@ static long move_myself(long unused)
 
 	(void)unused;
 	for (n = 0; !__atomic_load_n(stop, __ATOMIC_SEQ_CST) && !err; n++)
-		err = move_thread(n % 2 ? here : there, 0);
+		err = cg_attach_thread(n % 2 ? here : there, 0);
 	return err ?: n;
 }
 

@@ -221,12 +221,6 @@ static long long derived(long long amount, long part, long divisor)
 /* The group that workers write to, if they are made after it is set. */
 static const char *victim;
 
-/* A process without privileges: barriers hold for it, and what the machine has. */
-static struct worker *user_in(const char *cg)
-{
-	return worker_after(worker_new(cg), become_nobody, 0);
-}
-
 /*
  * All that files say of a group and those below, for comparison: nothing has changed
  * if that has not. "extremes" are part of it: they would tell of a change that
@@ -352,11 +346,12 @@ FIXTURE_SETUP(shares)
 /* The groups that tests make beside the top. */
 static const char * const beside[] = { "system", "other" };
 
-static void purge_all(const char *root, const char *top)
+static void clean_up(const char *root, const char *top)
 {
 	char *path;
 	size_t i;
 
+	restore_machine();
 	for (i = 0; i < ARRAY_SIZE(beside); i++)
 		if (asprintf(&path, "%s/%s", root, beside[i]) > 0) {
 			cg_purge(path);
@@ -364,13 +359,12 @@ static void purge_all(const char *root, const char *top)
 		}
 	cg_purge(top);
 	share(root, "child_shares_divisor=100");
+	bc_teardown();
 }
 
 FIXTURE_TEARDOWN(shares)
 {
-	restore_machine();
-	purge_all(self->root, self->top);
-	bc_teardown();
+	clean_up(self->root, self->top);
 }
 
 /*
@@ -384,7 +378,7 @@ TEST_F(shares, a_third_of_the_machine_and_never_more_than_two)
 {
 	char *system = cg_new(self->root, "system");
 	char *other = cg_new(self->root, "other");
-	struct worker *mine = user_in(self->top), *theirs = user_in(other);
+	struct worker *mine = user_new(self->top), *theirs = user_new(other);
 
 	ASSERT_TRUE(system && mine && theirs);
 	ASSERT_EQ(0, machine_has(600));
@@ -420,8 +414,8 @@ TEST_F(shares, a_guarantee_holds_while_siblings_take_all_else)
 {
 	char *a = cg_new(self->top, "a"), *b = cg_new(self->top, "b");
 	char *inner = cg_new(a, "inner"), *beside_it = cg_new(a, "beside");
-	struct worker *mine = user_in(inner), *theirs = user_in(b);
-	struct worker *near = user_in(beside_it);
+	struct worker *mine = user_new(inner), *theirs = user_new(b);
+	struct worker *near = user_new(beside_it);
 
 	ASSERT_TRUE(mine && theirs && near);
 	ASSERT_EQ(0, cg_set(self->top, "limit", 100));
@@ -451,7 +445,7 @@ TEST_F(shares, a_ceiling_holds_for_all_below)
 {
 	char *a = cg_new(self->top, "a"), *b = cg_new(self->top, "b");
 	char *a1 = cg_new(a, "a1"), *a2 = cg_new(a, "a2");
-	struct worker *w1 = user_in(a1), *w2 = user_in(a2), *w3 = user_in(b);
+	struct worker *w1 = user_new(a1), *w2 = user_new(a2), *w3 = user_new(b);
 
 	ASSERT_TRUE(w1 && w2 && w3);
 	ASSERT_EQ(0, cg_set(self->top, "limit", 80));
@@ -482,7 +476,7 @@ TEST_F(shares, a_ceiling_holds_for_all_below)
 TEST_F(shares, a_derived_limit_below_usage_refuses_from_then_on)
 {
 	char *a = cg_new(self->top, "a");
-	struct worker *w = user_in(a);
+	struct worker *w = user_new(a);
 
 	ASSERT_NE(NULL, w);
 	ASSERT_EQ(0, cg_set(self->top, "limit", 100));
@@ -513,7 +507,7 @@ TEST_F(shares, a_shrink_completes_as_units_return)
 {
 	char *a = cg_new(self->top, "a"), *b = cg_new(self->top, "b");
 	char *inner = cg_new(a, "inner");
-	struct worker *w = user_in(inner);
+	struct worker *w = user_new(inner);
 
 	ASSERT_TRUE(b && w);
 	ASSERT_EQ(0, cg_set(self->top, "reservation", 100));
@@ -557,7 +551,7 @@ TEST_F(shares, a_derived_guarantee_grows_as_units_return)
 {
 	char *a = cg_new(self->top, "a"), *b = cg_new(self->top, "b");
 	char *inner = cg_new(a, "inner");
-	struct worker *w = user_in(b), *mine = user_in(inner);
+	struct worker *w = user_new(b), *mine = user_new(inner);
 
 	ASSERT_TRUE(w && mine);
 	ASSERT_EQ(0, cg_set(self->top, "limit", 100));
@@ -587,7 +581,7 @@ TEST_F(shares, a_derived_guarantee_grows_as_units_return)
 TEST_F(shares, what_was_returned_can_be_guaranteed_at_once)
 {
 	char *a = cg_new(self->top, "a"), *b = cg_new(self->top, "b");
-	struct worker *w = user_in(b);
+	struct worker *w = user_new(b);
 
 	ASSERT_TRUE(a && w);
 	ASSERT_EQ(0, cg_set(self->top, "limit", 100));
@@ -607,7 +601,7 @@ TEST_F(shares, a_written_guarantee_without_room_is_refused)
 {
 	char *a = cg_new(self->top, "a"), *b = cg_new(self->top, "b");
 	char *inner = cg_new(a, "inner");
-	struct worker *w = user_in(b);
+	struct worker *w = user_new(b);
 
 	ASSERT_TRUE(inner && w);
 	ASSERT_EQ(0, cg_set(self->top, "limit", 100));
@@ -635,7 +629,7 @@ TEST_F(shares, a_written_guarantee_without_room_is_refused)
 TEST_F(shares, a_group_that_goes_makes_room_for_who_waits)
 {
 	char *a = cg_new(self->top, "a"), *b = cg_new(self->top, "b");
-	struct worker *w = user_in(b);
+	struct worker *w = user_new(b);
 
 	ASSERT_TRUE(a && w);
 	ASSERT_EQ(0, cg_set(self->top, "limit", 100));
@@ -663,7 +657,7 @@ TEST_F(shares, what_the_machine_has_is_shared_anew)
 	static const long long amounts[] = { 600, 1000, 400, 601, 999, 600 };
 	char *other = cg_new(self->root, "other");
 	char *a = cg_new(self->top, "a"), *a1 = cg_new(a, "a1");
-	struct worker *w = user_in(a1);
+	struct worker *w = user_new(a1);
 	size_t i;
 
 	ASSERT_TRUE(other && w);
@@ -723,7 +717,7 @@ TEST_F(shares, in_a_strict_group_max_shares_borrow)
 	ASSERT_EQ(0, cg_set(a, "strict", 1));
 	c1 = cg_new(a, "c1");
 	c2 = cg_new(a, "c2");
-	w = user_in(c1);
+	w = user_new(c1);
 	ASSERT_TRUE(c1 && c2 && w);
 	EXPECT_STREQ(shares(-2, -3, 100), cg_read(c1, "shares"));
 	EXPECT_EQ(0, limit(c1));
@@ -750,7 +744,7 @@ TEST_F(shares, in_a_strict_group_max_shares_borrow)
 	EXPECT_EQ(-ENOSPC, refused_whole(self->top, share(c1, "max_shares=41")));
 	EXPECT_EQ(0, share(c2, "max_shares=70"));
 	EXPECT_EQ(70, reserved(c2));
-	other = user_in(c2);
+	other = user_new(c2);
 	ASSERT_NE(NULL, other);
 	EXPECT_EQ(70, call(other, res->fill, 0));
 	EXPECT_EQ(0, call(other, res->hold, res->least));
@@ -993,9 +987,7 @@ FIXTURE_SETUP(tree)
 
 FIXTURE_TEARDOWN(tree)
 {
-	restore_machine();
-	purge_all(self->root, self->top);
-	bc_teardown();
+	clean_up(self->root, self->top);
 }
 
 /* Switching a controller on promises nobody anything, and takes nothing away. */
@@ -1191,7 +1183,7 @@ TEST_F(tree, a_machine_without_bounds_and_one_without_anything)
 	char *system = cg_new(self->root, "system");
 	char *other = cg_new(self->root, "other");
 	char *a = cg_new(self->top, "a");
-	struct worker *user = user_in(other), *mine = user_in(a);
+	struct worker *user = user_new(other), *mine = user_new(a);
 	const long long half = BC_UNLIMITED / 2;
 
 	ASSERT_TRUE(system && user && mine);
@@ -2006,7 +1998,7 @@ TEST_F(tree, users_cannot_write_shares)
 
 	ASSERT_NE(NULL, a);
 	victim = a;
-	w = user_in(NULL);
+	w = user_new(NULL);
 	ASSERT_NE(NULL, w);
 	/* Made by mkdtemp(3): for root alone, until it was mounted. */
 	ASSERT_EQ(0, chmod(self->root, 0755));
