@@ -61,6 +61,8 @@ struct bc_shares {
 	.divisor = 100,				\
 })
 
+struct bc_peaks;
+
 /**
  * struct beancounter - one group's account of one resource
  * @css: the cgroup's side
@@ -81,7 +83,8 @@ struct bc_shares {
  * @events_local: what happened here
  * @events_file: handle of the file "events"
  * @events_local_file: handle of the file "events.local"
- * @peaks: readers of "peak" with a maximum of their own
+ * @peaks: open files of "peak" with a maximum of their own; %NULL as long as there
+ *	was none
  * @change_mutex: one change of an amount at a time
  * @flags: BC_FLAG_* bits of kernel/bc/beancounter.c
  * @deferred: queued to have its events told
@@ -110,7 +113,7 @@ struct beancounter {
 	atomic64_t			events_local[BC_NR_EVENTS];
 	struct cgroup_file		events_file;
 	struct cgroup_file		events_local_file;
-	struct list_head		peaks;
+	struct bc_peaks			*peaks;
 	struct mutex			change_mutex;	/* one change at a time */
 
 	unsigned long			flags;

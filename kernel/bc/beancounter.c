@@ -527,7 +527,6 @@ struct cgroup_subsys_state *bc_css_alloc(struct bc_resource *res,
 	if (!bc)
 		return ERR_PTR(-ENOMEM);
 	bc->res = res;
-	INIT_LIST_HEAD(&bc->peaks);
 	INIT_LIST_HEAD(&bc->children);
 	INIT_LIST_HEAD(&bc->sibling);
 	mutex_init(&bc->change_mutex);
@@ -608,5 +607,6 @@ void bc_css_free(struct cgroup_subsys_state *css)
 	res_counter_remove(&bc->counter);
 	if (bc->res->fini)
 		bc->res->fini(bc);
+	kfree(bc->peaks);
 	kfree(bc);
 }

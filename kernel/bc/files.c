@@ -11,6 +11,7 @@
 #include <linux/ctype.h>
 #include <linux/kernel.h>
 #include <linux/lockdep.h>
+#include <linux/minmax.h>
 #include <linux/mutex.h>
 #include <linux/overflow.h>
 #include <linux/seq_file.h>
@@ -33,11 +34,23 @@ enum {
 	BC_FILE_AMOUNT	= BIT(9),	/* v1 says "_in_bytes" where these are bytes */
 };
 
-/* cgroup_of_peak::value of who has not written yet. */
+/* cgroup_of_peak::value of an open file that was not written to yet. */
 #define BC_PEAK_UNSET	ULONG_MAX
 
-/* Guards beancounter::peaks and what is in them. */
-static DEFINE_MUTEX(bc_peaks_mutex);
+/* How many open files of a group can have a peak of their own. */
+#define BC_PEAKS_MAX	16
+
+/**
+ * struct bc_peaks - the open files of a group's "peak" that were written to
+ * @mutex: guards what follows, and what the files keep
+ * @files: cgroup_of_peak::list of each
+ * @nr: how many they are
+ */
+struct bc_peaks {
+	struct mutex		mutex;		/* the peaks of one group */
+	struct list_head	files;
+	unsigned int		nr;
+};
 
 /**
  * bc_parse_amount() - read an amount as users write it
@@ -262,10 +275,45 @@ static ssize_t bc_reset_write(struct kernfs_open_file *of, char *buf,
 }
 
 /*
- * v2's peak: a write starts a new period for whoever has the file open there,
- * and for nobody else. The counter has one maximum since anybody's last write;
- * before that is restarted, each of the others takes note of it.
+ * v2's peak: a write starts a new period for the open file that was written to,
+ * and for no other. The counter has one maximum since the last write to any of
+ * them; before that is restarted, each of the others takes note of it.
+ *
+ * Each write looks at all the others. So a group has at most BC_PEAKS_MAX open
+ * files with a period of their own; a further one that is written to gets
+ * ENOSPC, and can be read as before. Each group has a list and a lock of its
+ * own: writers of one group do not wait for those of another.
  */
+
+/* The peaks of @bc, made by the first write; %NULL: no memory. */
+static struct bc_peaks *bc_get_peaks(struct beancounter *bc)
+{
+	struct bc_peaks *peaks, *old = NULL;
+
+	/* Pairs with the cmpxchg that published it. */
+	peaks = smp_load_acquire(&bc->peaks);
+	if (peaks)
+		return peaks;
+
+	peaks = kzalloc(sizeof(*peaks), GFP_KERNEL_ACCOUNT);
+	if (!peaks)
+		return NULL;
+	mutex_init(&peaks->mutex);
+	INIT_LIST_HEAD(&peaks->files);
+	if (!try_cmpxchg(&bc->peaks, &old, peaks)) {
+		/* Another writer was faster. */
+		kfree(peaks);
+		peaks = old;
+	}
+	return peaks;
+}
+
+/* What cgroup_of_peak::value can hold of @units. */
+static unsigned long bc_peak_value(u64 units)
+{
+	return min_t(u64, units, BC_PEAK_UNSET - 1);
+}
+
 static int bc_peak_open(struct kernfs_open_file *of)
 {
 	of_peak(of)->value = BC_PEAK_UNSET;
@@ -275,28 +323,37 @@ static int bc_peak_open(struct kernfs_open_file *of)
 static void bc_peak_release(struct kernfs_open_file *of)
 {
 	struct cgroup_of_peak *peak = of_peak(of);
+	struct bc_peaks *peaks;
 
+	/* No write can run any more. */
 	if (peak->value == BC_PEAK_UNSET)
 		return;
-	mutex_lock(&bc_peaks_mutex);
+	/* Set, since there was a write; and it stays until the css is freed. */
+	peaks = css_bc(of_css(of))->peaks;
+	mutex_lock(&peaks->mutex);
 	list_del(&peak->list);
-	mutex_unlock(&bc_peaks_mutex);
+	peaks->nr--;
+	mutex_unlock(&peaks->mutex);
 }
 
 static int bc_peak_show(struct seq_file *sf, void *v)
 {
+	struct beancounter *bc = css_bc(seq_css(sf));
 	struct cgroup_of_peak *peak = of_peak(sf->private);
 	struct res_snapshot snap;
 	u64 max;
 
-	mutex_lock(&bc_peaks_mutex);
-	res_counter_read(&css_bc(seq_css(sf))->counter, &snap);
-	if (peak->value == BC_PEAK_UNSET)
+	/* Pairs with the release in bc_peak_write(): bc->peaks is set, too. */
+	if (smp_load_acquire(&peak->value) == BC_PEAK_UNSET) {
+		res_counter_read(&bc->counter, &snap);
 		max = snap.max_usage;
-	else
+	} else {
+		/* A restart is to be seen on both sides, or on none. */
+		mutex_lock(&bc->peaks->mutex);
+		res_counter_read(&bc->counter, &snap);
 		max = max_t(u64, peak->value, snap.recent_max);
-	mutex_unlock(&bc_peaks_mutex);
-
+		mutex_unlock(&bc->peaks->mutex);
+	}
 	bc_show_amount(sf, max);
 	return 0;
 }
@@ -306,17 +363,32 @@ static ssize_t bc_peak_write(struct kernfs_open_file *of, char *buf,
 {
 	struct cgroup_of_peak *peak = of_peak(of), *other;
 	struct beancounter *bc = css_bc(of_css(of));
+	struct bc_peaks *peaks;
+	ssize_t ret = nbytes;
 	u64 max, usage;
 
-	mutex_lock(&bc_peaks_mutex);
+	peaks = bc_get_peaks(bc);
+	if (!peaks)
+		return -ENOMEM;
+
+	mutex_lock(&peaks->mutex);
+	if (peak->value == BC_PEAK_UNSET) {
+		if (peaks->nr == BC_PEAKS_MAX) {
+			ret = -ENOSPC;
+			goto unlock;
+		}
+		peaks->nr++;
+		list_add(&peak->list, &peaks->files);
+	}
 	max = res_counter_restart_max(&bc->counter, &usage);
-	list_for_each_entry(other, &bc->peaks, list)
-		other->value = max_t(u64, other->value, max);
-	if (peak->value == BC_PEAK_UNSET)
-		list_add(&peak->list, &bc->peaks);
-	peak->value = usage;
-	mutex_unlock(&bc_peaks_mutex);
-	return nbytes;
+	list_for_each_entry(other, &peaks->files, list)
+		if (other != peak)
+			other->value = max(other->value, bc_peak_value(max));
+	/* Pairs with the acquire in bc_peak_show(), for bc->peaks. */
+	smp_store_release(&peak->value, bc_peak_value(usage));
+unlock:
+	mutex_unlock(&peaks->mutex);
+	return ret;
 }
 
 static int bc_stat_show(struct seq_file *sf, void *v)
