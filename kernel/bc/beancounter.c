@@ -78,7 +78,11 @@ static const char *bc_event_name(struct bc_resource *res, enum bc_event event)
 	}
 }
 
-/* Logs the first refusal of @bc, unless the machine has logged enough already. */
+/*
+ * Logs the first refusal of @bc, unless the machine has logged enough already:
+ * all groups and resources together have ten lines in five seconds, however
+ * many groups are made. A group that finds none left logs its next refusal.
+ */
 static void bc_log_refusal(struct beancounter *bc)
 {
 	static DEFINE_RATELIMIT_STATE(bc_ratelimit, 5 * HZ, 10);
@@ -131,6 +135,8 @@ static void bc_deferred_work(struct work_struct *work)
 		test_and_clear_bit(BC_FLAG_DEFERRED, &bc->flags);
 		bc_tell(bc);
 		css_put(&bc->css);
+		/* There may be one for each group of the machine. */
+		cond_resched();
 	}
 
 	list_for_each_entry(res, &bc_resources, node) {
@@ -146,7 +152,7 @@ static DECLARE_WORK(bc_work, bc_deferred_work);
 /* Queueing a work item takes a lock, which irq_work lets us do later. */
 static void bc_kick(struct irq_work *unused)
 {
-	schedule_work(&bc_work);
+	queue_work(system_unbound_wq, &bc_work);
 }
 
 static DEFINE_IRQ_WORK(bc_irq_work, bc_kick);
@@ -523,7 +529,8 @@ struct cgroup_subsys_state *bc_css_alloc(struct bc_resource *res,
 	struct beancounter *bc;
 	int err;
 
-	bc = kzalloc(res->size ?: sizeof(*bc), GFP_KERNEL);
+	/* The task that makes a group pays for it: groups are no way out. */
+	bc = kzalloc(res->size ?: sizeof(*bc), GFP_KERNEL_ACCOUNT);
 	if (!bc)
 		return ERR_PTR(-ENOMEM);
 	bc->res = res;

@@ -93,7 +93,7 @@ static void ns_left(struct cgroup_subsys_state *css)
 static struct cgroup_subsys_state *
 ns_css_alloc(struct cgroup_subsys_state *parent)
 {
-	struct ns_group *group = kzalloc(sizeof(*group), GFP_KERNEL);
+	struct ns_group *group = kzalloc(sizeof(*group), GFP_KERNEL_ACCOUNT);
 
 	if (!group)
 		return ERR_PTR(-ENOMEM);
