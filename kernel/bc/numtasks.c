@@ -40,20 +40,35 @@
  * period of that length that does not begin with one. Nobody is exempt: it is for
  * tasks that can fork in spite of everything else.
  *
- * Forks are counted under a lock of the tree, the whole path looked at before
- * anything is changed; so the rate is exact in every interval, and a fork that is
- * refused by one group takes nothing from another. It is looked at twice: first lest
- * a fork that the rate refuses be charged at all; and when it was charged, to
- * count it, since a fork that is refused for want of tasks is not to be counted. One
- * that fails later is. As long as no group has a rate this costs a branch that is
- * not taken.
+ * Each group has a lock for its count, which is held for a few instructions and
+ * never together with that of another group. A fork is counted level by level,
+ * upwards from its own group. The first group that has no fork left refuses it,
+ * and the count is taken back in the groups below:
+ *
+ *  - The rate is never exceeded: a group compares and counts under its lock.
+ *  - All levels are looked at before the fork is charged, so that a count is
+ *    taken back only where two forks race. A group may then refuse one fork
+ *    because of another that is about to be refused higher up. pids does the
+ *    same near its limit.
+ *  - A count is taken back only if its interval is surely not over. Otherwise
+ *    it stays: the group may have one fork less in that interval than its rate.
+ *
+ * A fork is counted after it was charged: a fork that is refused for want of
+ * tasks is not counted. A fork that fails later is.
+ *
+ * A fork looks at rates if its group is marked (numtasks_group.rated). A write
+ * of a rate marks the group and all below, for good. So the writer pays for the
+ * walk, and the groups that the rate is for pay on fork; in all others a fork
+ * loads one byte, whatever tenants write to their own groups. A static key
+ * would have to be switched by a tenant's write, which interrupts all CPUs.
  */
 
 #include <linux/err.h>
 #include <linux/errno.h>
 #include <linux/jump_label.h>
+#include <linux/lockdep.h>
 #include <linux/math64.h>
-#include <linux/mutex.h>
+#include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/seq_file.h>
 #include <linux/spinlock.h>
@@ -69,28 +84,31 @@
  * struct numtasks_group - what numtasks keeps for a group
  * @bc: its account
  * @owner: that of the account, kept beyond the group's removal
- * @rate_lock: guards what follows, in every group of the tree (used in the one below
- *	the root alone)
+ * @rated: this group or one above has, or has had, a fork rate. Read by each
+ *	fork; beside @owner, which each exit reads.
+ * @has_rate: @fork_rate is not %RES_COUNTER_MAX; for a look without @rate_lock
+ * @interval_ms: the length of an interval
+ * @rate_lock: guards all from @has_rate on
  * @fork_rate: forks in an interval; %RES_COUNTER_MAX: any number
- * @interval_ms: its length
- * @until: when the interval ends, in ns of the monotonic clock
- * @forks: how many there were in it
+ * @since: when counting began in this interval, in ns of the monotonic clock
+ * @until: when the interval ends
+ * @forks: how many there were since
  */
 struct numtasks_group {
 	struct beancounter	bc;
 	struct res_owner	*owner;
+	bool			rated;
 
-	spinlock_t		rate_lock;	/* the rates of the tree */
-	u64			fork_rate;
+	bool			has_rate;
 	unsigned int		interval_ms;
+	spinlock_t		rate_lock;	/* the count of this group */
+	u64			fork_rate;
+	u64			since;
 	u64			until;
 	u64			forks;
 };
 
 static DEFINE_STATIC_KEY_FALSE(bc_numtasks_key);
-
-/* Counts the groups that have a rate. */
-static DEFINE_STATIC_KEY_FALSE(numtasks_rates_key);
 
 static struct bc_resource numtasks_resource;
 
@@ -116,61 +134,120 @@ static struct numtasks_group *group_parent(struct numtasks_group *group)
 
 /* The fork rate */
 
-static spinlock_t *group_rate_lock(struct numtasks_group *group)
-{
-	struct res_counter *top = group->bc.counter.top;
-
-	return &container_of(top, struct numtasks_group, bc.counter)->rate_lock;
-}
-
 /* Begins to count at @now, to the end of the aligned interval. */
-static void rate_restart(struct numtasks_group *group, u64 now)
+static void rate_restart_locked(struct numtasks_group *group, u64 now)
 {
 	const u64 length = (u64)group->interval_ms * NSEC_PER_MSEC;
 	u64 into;
 
+	lockdep_assert_held(&group->rate_lock);
 	div64_u64_rem(now, length, &into);
+	group->since = now;
 	group->until = now - into + length;
 	group->forks = 0;
+}
+
+/*
+ * Whether one more fork is within the rate of @group. If so it is counted with
+ * @count; if not, @rate and @forks say why.
+ */
+static bool rate_allows(struct numtasks_group *group, bool count, u64 *rate,
+			u64 *forks)
+{
+	bool allowed;
+	u64 now;
+
+	/* May miss a rate that is just written; that holds for later forks. */
+	if (!READ_ONCE(group->has_rate))
+		return true;
+
+	spin_lock(&group->rate_lock);
+	/* Read under the lock: in a group, intervals follow each other. */
+	now = ktime_get_ns();
+	if (now >= group->until)
+		rate_restart_locked(group, now);
+	*rate = group->fork_rate;
+	*forks = group->forks;
+	allowed = *forks < *rate;
+	if (allowed && count)
+		group->forks++;
+	spin_unlock(&group->rate_lock);
+	return allowed;
+}
+
+/*
+ * Takes back what rate_allows() has counted for one fork in @group since
+ * @start.
+ *
+ * If counting has begun anew since @start, it may have done so before or after
+ * the fork was counted, and @forks may not include it: leave it. That also
+ * covers a first rate that was written between the two, as it begins to count
+ * anew.
+ */
+static void rate_undo(struct numtasks_group *group, u64 start)
+{
+	spin_lock(&group->rate_lock);
+	if (group->has_rate && group->since < start && group->forks)
+		group->forks--;
+	spin_unlock(&group->rate_lock);
 }
 
 /* Whether one more fork is within all rates; if so, and with @count, counts it. */
 static int rate_check(struct numtasks_group *group, bool count)
 {
-	spinlock_t *lock = group_rate_lock(group);
-	struct numtasks_group *g, *refuses;
-	u64 now, rate, forks;
+	const u64 start = ktime_get_ns();
+	struct numtasks_group *refuses, *g;
+	u64 rate, forks;
 
-	spin_lock(lock);
-	now = ktime_get_ns();
-	for (g = group; g; g = group_parent(g)) {
-		rate = g->fork_rate;
-		if (rate == RES_COUNTER_MAX)
-			continue;
-		if (now >= g->until)
-			rate_restart(g, now);
-		forks = g->forks;
-		if (forks >= rate)
+	for (g = group; g; g = group_parent(g))
+		if (!rate_allows(g, count, &rate, &forks))
 			break;
-	}
 	refuses = g;
-	for (g = group; g && count && !refuses; g = group_parent(g))
-		g->forks++;
-	spin_unlock(lock);
-
 	if (!refuses)
 		return 0;
+	for (g = group; count && g != refuses; g = group_parent(g))
+		rate_undo(g, start);
 	bc_refuse(&refuses->bc, 1, forks, rate);
 	return -EAGAIN;
+}
+
+/*
+ * Has forks in @group and in all groups below look at rates from now on.
+ *
+ * This races with groups that come into being below. The walk marks a group,
+ * and then reads its list of children. A new group is added to that list, and
+ * then, in numtasks_css_online(), reads its parent's mark. Both have a full
+ * barrier between the two, so that the walk finds the new group, or the new
+ * group finds the mark. A lock would be shared with all other groups that are
+ * being made.
+ */
+static void rate_mark(struct numtasks_group *group)
+{
+	struct cgroup_subsys_state *css;
+
+	rcu_read_lock();
+	css_for_each_descendant_pre(css, &group->bc.css) {
+		/* Pairs with smp_mb() in numtasks_css_online(). */
+		smp_store_mb(bc_group(css_bc(css))->rated, true);
+		if (need_resched() && css_tryget(css)) {
+			rcu_read_unlock();
+			cond_resched();
+			rcu_read_lock();
+			css_put(css);
+		}
+	}
+	rcu_read_unlock();
 }
 
 static int fork_rate_show(struct seq_file *sf, void *v)
 {
 	struct numtasks_group *group = bc_group(css_bc(seq_css(sf)));
+	u64 rate;
 
-	mutex_lock(&group->bc.change_mutex);
-	bc_show_amount(sf, group->fork_rate);
-	mutex_unlock(&group->bc.change_mutex);
+	spin_lock(&group->rate_lock);
+	rate = group->fork_rate;
+	spin_unlock(&group->rate_lock);
+	bc_show_amount(sf, rate);
 	return 0;
 }
 
@@ -178,8 +255,7 @@ static ssize_t fork_rate_write(struct kernfs_open_file *of, char *buf,
 			       size_t nbytes, loff_t off)
 {
 	struct numtasks_group *group = bc_group(css_bc(of_css(of)));
-	spinlock_t *lock = group_rate_lock(group);
-	bool had, has;
+	bool has_rate;
 	u64 rate;
 	int err;
 
@@ -187,19 +263,17 @@ static ssize_t fork_rate_write(struct kernfs_open_file *of, char *buf,
 	if (err)
 		return err;
 
-	mutex_lock(&group->bc.change_mutex);
-	had = group->fork_rate != RES_COUNTER_MAX;
-	has = rate != RES_COUNTER_MAX;
-	if (has && !had)
-		static_branch_inc(&numtasks_rates_key);
-	spin_lock(lock);
+	/* First: the rate is to hold for each fork after this write. */
+	has_rate = rate != RES_COUNTER_MAX;
+	if (has_rate)
+		rate_mark(group);
+
+	spin_lock(&group->rate_lock);
 	group->fork_rate = rate;
-	if (!had)
-		rate_restart(group, ktime_get_ns());
-	spin_unlock(lock);
-	if (had && !has)
-		static_branch_dec(&numtasks_rates_key);
-	mutex_unlock(&group->bc.change_mutex);
+	if (has_rate && !group->has_rate)
+		rate_restart_locked(group, ktime_get_ns());
+	WRITE_ONCE(group->has_rate, has_rate);
+	spin_unlock(&group->rate_lock);
 	return nbytes;
 }
 
@@ -215,7 +289,6 @@ static ssize_t fork_rate_interval_write(struct kernfs_open_file *of, char *buf,
 					size_t nbytes, loff_t off)
 {
 	struct numtasks_group *group = bc_group(css_bc(of_css(of)));
-	spinlock_t *lock = group_rate_lock(group);
 	u64 interval;
 	int err;
 
@@ -225,10 +298,10 @@ static ssize_t fork_rate_interval_write(struct kernfs_open_file *of, char *buf,
 	if (!interval || interval > NUMTASKS_INTERVAL_MS_MAX)
 		return -EINVAL;
 
-	spin_lock(lock);
+	spin_lock(&group->rate_lock);
 	WRITE_ONCE(group->interval_ms, interval);
-	rate_restart(group, ktime_get_ns());
-	spin_unlock(lock);
+	rate_restart_locked(group, ktime_get_ns());
+	spin_unlock(&group->rate_lock);
 	return nbytes;
 }
 
@@ -256,7 +329,7 @@ static void numtasks_uncharge(struct numtasks_group *group)
 		bc_uncharge(&numtasks_resource, group->owner, 1);
 }
 
-/* With fork rates somewhere on the machine. */
+/* With a fork rate here or above, now or in the past. */
 static noinline int numtasks_can_fork_rated(struct numtasks_group *group)
 {
 	struct res_owner *owner;
@@ -280,7 +353,7 @@ static int numtasks_can_fork(struct task_struct *task, struct css_set *cset)
 
 	if (!group)
 		return 0;
-	if (static_branch_unlikely(&numtasks_rates_key))
+	if (unlikely(READ_ONCE(group->rated)))
 		return numtasks_can_fork_rated(group);
 	return PTR_ERR_OR_ZERO(bc_charge_group(&group->bc, 1, BC_BARRIER, true));
 }
@@ -354,11 +427,7 @@ static int numtasks_init(struct beancounter *bc)
 
 static void numtasks_fini(struct beancounter *bc)
 {
-	struct numtasks_group *group = bc_group(bc);
-
-	if (group->fork_rate != RES_COUNTER_MAX)
-		static_branch_dec(&numtasks_rates_key);
-	res_owner_put(group->owner);
+	res_owner_put(bc_group(bc)->owner);
 }
 
 static struct bc_resource numtasks_resource = {
@@ -390,9 +459,26 @@ numtasks_css_alloc(struct cgroup_subsys_state *parent)
 	return bc_css_alloc(&numtasks_resource, parent);
 }
 
+static int numtasks_css_online(struct cgroup_subsys_state *css)
+{
+	struct numtasks_group *group = bc_group(css_bc(css)), *parent;
+
+	if (css->parent && css->parent->parent) {
+		/* The css is in its parent's list: pairs with rate_mark(). */
+		smp_mb();
+		parent = bc_group(css_bc(css->parent));
+		if (READ_ONCE(parent->rated))
+			WRITE_ONCE(group->rated, true);
+	}
+	return bc_css_online(css);
+}
+
 struct cgroup_subsys numtasks_cgrp_subsys = {
 	.css_alloc	= numtasks_css_alloc,
-	BC_CSS_CALLBACKS,
+	.css_online	= numtasks_css_online,
+	.css_killed	= bc_css_killed,
+	.css_free	= bc_css_free,
+	.threaded	= true,
 	.can_fork	= numtasks_can_fork,
 	.cancel_fork	= numtasks_cancel_fork,
 	.release	= numtasks_release,
