@@ -351,7 +351,11 @@ static __always_inline void bc_note(struct bc_resource *res,
 	preempt_enable();
 }
 
+bool __must_check bc_covered(struct beancounter *bc, u64 n);
+bool __must_check bc_current_covered(struct bc_resource *res, u64 n, u64 usage,
+				     u64 bound);
 void bc_refuse(struct beancounter *bc, u64 n, u64 usage, u64 bound);
+void bc_refuse_machine(struct beancounter *bc, u64 n, u64 usage, u64 bound);
 int bc_read_amount(struct kernfs_open_file *of, const char *buf, size_t nbytes,
 		   u64 *val);
 void bc_show_amount(struct seq_file *sf, u64 val);

@@ -15,6 +15,7 @@ DECLARE_STATIC_KEY_FALSE(bc_numfiles_key);
 
 struct res_owner * __must_check __bc_file_charge(void);
 void __bc_file_uncharge(struct res_owner *owner);
+bool __must_check __bc_file_covered(void);
 void bc_max_files_changed(void);
 
 /**
@@ -50,11 +51,31 @@ static inline void bc_file_uncharge(struct file *file)
 		__bc_file_uncharge(file->f_bc);
 }
 
+/**
+ * bc_file_covered() - whether the current task may open a file beyond file-max
+ *
+ * Asked where mainline's own check refuses, which comes before
+ * bc_file_charge().
+ *
+ * Context: Task context.
+ * Return: Whether the file is one that a reservation covers. If not, and the
+ * task is in a group, the refusal is counted there.
+ */
+static inline bool __must_check bc_file_covered(void)
+{
+	return static_branch_unlikely(&bc_numfiles_key) && __bc_file_covered();
+}
+
 #else
 
 static inline int __must_check bc_file_charge(struct file *file)
 {
 	return 0;
+}
+
+static inline bool __must_check bc_file_covered(void)
+{
+	return false;
 }
 
 static inline void bc_file_uncharge(struct file *file)

@@ -36,6 +36,7 @@
 #include <linux/err.h>
 #include <linux/init.h>
 #include <linux/irq_work.h>
+#include <linux/minmax.h>
 #include <linux/mutex.h>
 #include <linux/ratelimit.h>
 #include <linux/sched.h>
@@ -220,6 +221,31 @@ void bc_refuse(struct beancounter *bc, u64 n, u64 usage, u64 bound)
 	};
 
 	bc_refused_at(&refusal, BC_EVENT_OWN);
+}
+
+/**
+ * bc_refuse_machine() - count and log a refusal by a check of mainline's
+ * @bc: the group of the task that is refused
+ * @n: units that were asked for
+ * @usage: how much the machine had
+ * @bound: the machine's amount
+ *
+ * Counts as %BC_EVENT_MAX, as no task of the group could have gone on.
+ *
+ * Context: Any context but NMI. @bc stays.
+ */
+void bc_refuse_machine(struct beancounter *bc, u64 n, u64 usage, u64 bound)
+{
+	const struct res_refusal refusal = {
+		.counter = &bc->counter,
+		.n = n,
+		.usage = usage,
+		.bound = bound,
+		.at = BC_LIMIT,
+		.machine = true,
+	};
+
+	bc_refused_at(&refusal, BC_EVENT_MAX);
 }
 
 static void bc_forced(const struct res_refusal *refusal)
@@ -457,6 +483,66 @@ u64 bc_charge_upto(struct bc_resource *res, u64 n, enum bc_severity severity,
 	n = res_counter_charge_upto(&bc->counter, n, severity, may_block, owner);
 	css_put(&bc->css);
 	return n;
+}
+
+/**
+ * bc_covered() - whether a reservation covers a charge
+ * @bc: the group to be charged, not the root
+ * @n: units; 0: of those that it has, whether they are covered
+ *
+ * A reservation of @bc or of a group above does where usage there stays within
+ * it.
+ *
+ * No lock is held: usage may change before the charge is made, and units that
+ * other CPUs have in stock are in usage, and taken to be none. So of several
+ * charges that race for the last reserved units, more may be found to be
+ * covered than are. The charge itself goes to a group above then, and is
+ * bounded there.
+ *
+ * Context: Any. @bc stays.
+ * Return: Whether it does.
+ */
+bool bc_covered(struct beancounter *bc, u64 n)
+{
+	u64 usage, stocked, reserved;
+	struct res_counter *counter;
+
+	for (counter = &bc->counter; counter; counter = counter->parent) {
+		usage = READ_ONCE(counter->usage);
+		stocked = READ_ONCE(counter->stocked);
+		reserved = READ_ONCE(counter->reserved);
+		if (reserved && usage - min(usage, stocked) + n <= reserved)
+			return true;
+	}
+	return false;
+}
+
+/**
+ * bc_current_covered() - whether the task may pass a check of mainline's
+ * @res: the resource; mainline has a check of its own of the machine's amount
+ * @n: units that the current task asks for
+ * @usage: how much the machine has, by that check
+ * @bound: the machine's amount
+ *
+ * That check comes before any charge, and has failed. It does not know that
+ * units are reserved for the task's group, or for one above. If none are, the
+ * refusal counts in the task's group.
+ *
+ * Context: Task context.
+ * Return: Whether a reservation covers the charge.
+ */
+bool bc_current_covered(struct bc_resource *res, u64 n, u64 usage, u64 bound)
+{
+	struct beancounter *bc = bc_get_current(res);
+	bool covered;
+
+	if (!bc)
+		return false;
+	covered = bc_covered(bc, n);
+	if (!covered)
+		bc_refuse_machine(bc, n, usage, bound);
+	css_put(&bc->css);
+	return covered;
 }
 
 /**

@@ -14,20 +14,39 @@
  * bound between the two, and a refusal looks like the former: EMFILE. Where the
  * groups together have come up to the machine's amount, it is mainline's ENFILE,
  * as it would have been a few files later.
+ *
+ * Mainline's own check of file-max comes first, and counts all files of the
+ * machine. It does not stop a file that is covered by a reservation: what the
+ * root group and the privileged have opened is not taken out of a guarantee.
  */
 
 #include <linux/errno.h>
 #include <linux/fs.h>
+#include <linux/minmax.h>
+#include <linux/mm.h>
 
 #include <bc/beancounter.h>
 #include <bc/numfiles.h>
 
 DEFINE_STATIC_KEY_FALSE(bc_numfiles_key);
 
+/*
+ * What memory holds: a tenth of it for files, at 1 KiB for a file with its
+ * dentry and its inode. That is how files_maxfiles_init() finds the default of
+ * file-max, which distributions set to more than any machine can have: a share
+ * of that would mean nothing.
+ */
+static u64 numfiles_memory_holds(void)
+{
+	return max((u64)totalram_pages() * (PAGE_SIZE / 1024) / 10, NR_FILE);
+}
+
 /* The privileged may pass file-max: they must be able to open one to raise it. */
 static u64 numfiles_capacity(enum bc_severity severity)
 {
-	return severity == BC_BARRIER ? get_max_files() : RES_COUNTER_MAX;
+	if (severity != BC_BARRIER)
+		return RES_COUNTER_MAX;
+	return min(get_max_files(), numfiles_memory_holds());
 }
 
 static struct bc_resource numfiles_resource = {
@@ -57,6 +76,14 @@ struct res_owner *__bc_file_charge(void)
 void __bc_file_uncharge(struct res_owner *owner)
 {
 	bc_uncharge(&numfiles_resource, owner, 1);
+}
+
+bool __bc_file_covered(void)
+{
+	const unsigned long max = get_max_files();
+
+	/* There are that many, or some more. */
+	return bc_current_covered(&numfiles_resource, 1, max, max);
 }
 
 /**

@@ -2,12 +2,14 @@
 /*
  * numtasks: how many tasks a group may have, and how fast it may fork
  *
- * The unit is the task, thread or process, as in the numtasks controller of Resource
- * Groups (2006). It is charged when a task is forked, and returned when the task is
- * released: a zombie is still a task. Mainline's pids counts the same at the same
- * moments. What it does not have are reservations: a group that has tasks
- * reserved can fork up to that whatever other groups do (as long as the root group
- * leaves the machine some: threads-max bounds all tasks together, in mainline).
+ * The unit is the task, thread or process, as in the numtasks controller of
+ * Resource Groups (2006). It is charged when a task is forked, and returned
+ * when the task is released: a zombie is still a task. Mainline's pids counts
+ * the same at the same moments. What it does not have are reservations: a group
+ * that has tasks reserved can fork up to that whatever other groups, and the
+ * root group, do. Mainline's own check of threads-max bounds all tasks of the
+ * machine together; it comes first, and lets a fork pass that a reservation
+ * covers.
  *
  * A unit goes where its task goes. Moving in never fails, so that a full group can
  * be entered by who comes to help, and is seen in "forced".
@@ -70,6 +72,7 @@
 #include <linux/math64.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
+#include <linux/sched/stat.h>
 #include <linux/seq_file.h>
 #include <linux/spinlock.h>
 #include <linux/timekeeping.h>
@@ -356,6 +359,49 @@ static int numtasks_can_fork(struct task_struct *task, struct css_set *cset)
 	if (unlikely(READ_ONCE(group->rated)))
 		return numtasks_can_fork_rated(group);
 	return PTR_ERR_OR_ZERO(bc_charge_group(&group->bc, 1, BC_BARRIER, true));
+}
+
+/**
+ * bc_fork_covered() - whether the current task may fork beyond threads-max
+ * @clone_flags: of the fork
+ *
+ * Asked where mainline's own check refuses, which comes before any charge. With
+ * CLONE_INTO_CGROUP, which names a group that is not known yet, the fork may go
+ * on to bc_fork_into().
+ *
+ * The task may be moved to another group before it is charged: then one fork
+ * passes that is not covered. It is charged to that group, and with it bounded
+ * by the machine's amount.
+ *
+ * Context: Task context.
+ * Return: Whether the fork may go on. If not, and the task is in a group, the
+ * refusal is counted there.
+ */
+bool bc_fork_covered(u64 clone_flags)
+{
+	if (!static_branch_unlikely(&bc_numtasks_key))
+		return false;
+	if (clone_flags & CLONE_INTO_CGROUP)
+		return true;
+	return bc_current_covered(&numtasks_resource, 1, READ_ONCE(nr_threads),
+				  READ_ONCE(max_threads));
+}
+
+int __bc_fork_into(struct css_set *cset)
+{
+	struct numtasks_group *group;
+
+	if (READ_ONCE(nr_threads) < READ_ONCE(max_threads))
+		return 0;
+	group = css_group(cset->subsys[numtasks_cgrp_id]);
+	if (!group)
+		return -EAGAIN;
+	/* It has its unit already. */
+	if (bc_covered(&group->bc, 0))
+		return 0;
+	bc_refuse_machine(&group->bc, 1, READ_ONCE(nr_threads),
+			  READ_ONCE(max_threads));
+	return -EAGAIN;
 }
 
 static void numtasks_cancel_fork(struct task_struct *task, struct css_set *cset)
