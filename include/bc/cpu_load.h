@@ -14,21 +14,35 @@ struct seq_file;
 
 /**
  * struct cpu_load - what a group has of it, zeroed with the group
- * @watch: what is kept while somebody reads its load; NULL for all others
+ * @watch: what is kept while the group's load is read; NULL for all others
+ * @nr_watches: how many watches there are of this group and of those below;
+ * kept
+ *	near the root only
  *
  * Without CONFIG_CGROUP_CPUACCT_LOAD it is empty.
  */
 struct cpu_load {
 #ifdef CONFIG_CGROUP_CPUACCT_LOAD
 	struct cpu_load_watch	*watch;
+	unsigned int		nr_watches;
 #endif
 };
 
 #ifdef CONFIG_CGROUP_CPUACCT_LOAD
 
-int cpu_load_show(struct seq_file *m, struct cpu_load *load,
-		  u64 (*usage)(struct cgroup_subsys_state *css));
-u64 cpu_load_cgroup_usage(struct cgroup_subsys_state *css);
+/**
+ * struct cpu_load_ops - what a controller knows of its groups
+ * @load: returns what is embedded in a css
+ * @usage: returns the CPU time of the group with that css, in nanoseconds, its
+ *	descendants' included; may not sleep. NULL: it is what cgroup core counts
+ *	for v2.
+ */
+struct cpu_load_ops {
+	struct cpu_load *(*load)(struct cgroup_subsys_state *css);
+	u64 (*usage)(struct cgroup_subsys_state *css);
+};
+
+int cpu_load_show(struct seq_file *m, const struct cpu_load_ops *ops);
 void cpu_load_update(struct cpu_load *load);
 void cpu_load_free(struct cpu_load *load);
 

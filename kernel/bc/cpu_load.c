@@ -24,6 +24,12 @@
  * reads. Whoever is first after the end of a period finishes it: it does not
  * matter when the work gets to run, since a stretch lasts as long as it lasts.
  *
+ * Any task that may read the file of a group has it watched, and on v2 that is
+ * every task. So the machine has at most CPU_LOAD_WATCHES_MAX watches, and what
+ * is below a group near the root at most half of what its parent may have. A
+ * group that cannot be watched is shown like one that is read for the first
+ * time, each time.
+ *
  * What lags
  *
  * Mainline adds to a total at each tick, and when the CPU turns to another task.
@@ -38,15 +44,19 @@
  *
  * Locking and lifetime
  *
- * All watches, and the interval, change under one mutex. A watch is reached from
- * the list or from its group. cpu_load_free() takes it off both, before the css is
- * freed: the work, which holds the mutex throughout, finds no watch of a group that
- * is gone, and none goes while it looks. No watch begins after that, since kernfs
- * has by then waited for the last reader and lets in no other.
+ * All watches, and the interval, change under one mutex. A watch is reached
+ * from the list or from its group. cpu_load_free() takes it off both, before
+ * the css is freed: no holder of the mutex finds a watch of a group that is
+ * gone. No watch begins after that, since kernfs has by then waited for the
+ * last reader and lets in no other.
  *
- * A css holds its cgroup until after css_free(), so that a watch may flush its
- * statistics. That is all that happens under the mutex: no memory is allocated,
- * and no group waited for. Hotplug callbacks do not take it.
+ * The mutex is held for a few watches at a time. The work gives each pass a
+ * number, and moves a watch to the end of the list when it has looked at it; so
+ * it finds what is left at the front, whatever has come or gone while it did
+ * not hold the mutex. No memory is allocated under the mutex, no lock of the
+ * statistics is taken, and no group waited for: v2's statistics are flushed
+ * before, once for all watches of a pass, and by a reader for the group that it
+ * reads. Hotplug callbacks do not take it.
  */
 
 #include <linux/cgroup.h>
@@ -60,6 +70,7 @@
 #include <linux/math64.h>
 #include <linux/minmax.h>
 #include <linux/mutex.h>
+#include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
@@ -74,6 +85,17 @@
 
 #define SAMPLE_NS	(2 * NSEC_PER_SEC)
 #define KEEP_NS		(300ULL * NSEC_PER_SEC)
+
+/*
+ * Watches of the whole machine. A group on level n, and what is below it, can
+ * have the 2^n-th part; groups below the last of these levels share what is
+ * left to the group above on that level.
+ */
+#define CPU_LOAD_WATCHES_MAX	4096
+#define CPU_LOAD_LEVELS		4
+
+/* How many the work looks at before it lets others take the mutex. */
+#define CPU_LOAD_CHUNK		16
 
 /* e^(-2/10), e^(-2/60), e^(-2/300): what a period leaves of an average. */
 const u32 cpu_load_factors[CPU_LOAD_AVERAGES] = {
@@ -107,7 +129,10 @@ struct stretch {
  * @list: all watches
  * @load: the group's pointer to this
  * @css: the group
- * @usage: its total
+ * @ops: its controller's
+ * @charged: the groups on the levels that have a bound, this or those above
+ * @pass: the last pass of the work that has looked at it
+ * @epoch: interval_nr when the interval began
  * @last_usage: the total at the last update
  * @last_read: when it was read last
  * @interval: the interval that is running
@@ -120,7 +145,10 @@ struct cpu_load_watch {
 	struct list_head		list;
 	struct cpu_load			*load;
 	struct cgroup_subsys_state	*css;
-	u64				(*usage)(struct cgroup_subsys_state *css);
+	const struct cpu_load_ops	*ops;
+	struct cpu_load			*charged[CPU_LOAD_LEVELS];
+	unsigned int			pass;
+	unsigned int			epoch;
 	u64				last_usage;
 	u64				last_read;
 	struct stretch			interval;
@@ -132,10 +160,14 @@ struct cpu_load_watch {
 
 static DEFINE_MUTEX(watch_mutex);
 static LIST_HEAD(watches);
+static unsigned int nr_watches;
+static unsigned int nr_rstat;		/* those of groups of v2 */
+static unsigned int this_pass;
 
 /* Intervals are counted from when their length changed last, or from boot. */
 static unsigned int interval_ms = 10 * MSEC_PER_SEC;
 static u64 interval_epoch;
+static unsigned int interval_nr;	/* of changes of the length */
 
 static void update_all(struct work_struct *work);
 static DECLARE_DELAYED_WORK(update_work, update_all);
@@ -264,23 +296,21 @@ u32 cpu_load_decay(u32 avg, u32 load, u32 factor, u64 periods)
 	       CPU_LOAD_SHIFT;
 }
 
-/**
- * cpu_load_cgroup_usage() - the CPU time of a group of v2
- * @css: any css of the group, which is not the root
- *
- * What cpu.stat shows as usage_usec. Flushes the group's subtree.
- *
- * Context: Process context; may sleep.
- * Return: nanoseconds, its descendants' included.
+/*
+ * The total of a group. Of v2 it is what cpu.stat shows as usage_usec, as of
+ * the last flush, which is the caller's business.
  */
-u64 cpu_load_cgroup_usage(struct cgroup_subsys_state *css)
+static u64 watch_usage(const struct cpu_load_watch *w)
 {
-	struct cgroup *cgrp = css->cgroup;
+	const u64 *total = &w->css->cgroup->bstat.cputime.sum_exec_runtime;
 	u64 usage;
 
-	cgroup_rstat_flush_hold(cgrp);
-	usage = cgrp->bstat.cputime.sum_exec_runtime;
-	cgroup_rstat_flush_release(cgrp);
+	if (w->ops->usage)
+		return w->ops->usage(w->css);
+	/* A flush may change it: on 32 bit that takes two steps. */
+	do {
+		usage = READ_ONCE(*total);
+	} while (!IS_ENABLED(CONFIG_64BIT) && usage != READ_ONCE(*total));
 	return usage;
 }
 
@@ -319,11 +349,15 @@ static void end_sample(struct cpu_load_watch *w, struct moment m)
 	w->sample.used = min(excess, offered);
 }
 
-/* Brings a watch up to date, and ends what has to end. */
-static struct moment update(struct cpu_load_watch *w)
+/*
+ * Brings a watch up to date, and ends what has to end. @flushed is the time of
+ * the flush that the group's total is of, if it needs one.
+ */
+static struct moment update(struct cpu_load_watch *w,
+			    const struct moment *flushed)
 {
-	u64 usage = w->usage(w->css);
-	struct moment m = this_moment();
+	u64 usage = watch_usage(w);
+	struct moment m = flushed && !w->ops->usage ? *flushed : this_moment();
 	u64 used = usage - w->last_usage;
 
 	/* It was set to 0, see cpu_load_update(): what is there now came after that. */
@@ -333,9 +367,10 @@ static struct moment update(struct cpu_load_watch *w)
 	w->interval.used += used;
 	w->sample.used += used;
 
-	if (m.now >= w->interval_end) {
+	if (m.now >= w->interval_end || w->epoch != interval_nr) {
 		begin(&w->interval, m);
 		w->interval_end = interval_end(m.now);
+		w->epoch = interval_nr;
 	}
 	if (m.now >= w->sample_end)
 		end_sample(w, m);
@@ -347,28 +382,106 @@ static void update_later(u64 now)
 {
 	u64 next = min(sample_end(now), interval_end(now));
 
-	mod_delayed_work(system_unbound_wq, &update_work,
-			 DIV_ROUND_UP_ULL(next - now, TICK_NSEC) + 1);
+	queue_delayed_work(system_unbound_wq, &update_work,
+			   DIV_ROUND_UP_ULL(next - now, TICK_NSEC) + 1);
+}
+
+/* Whether there may be one more watch, of @w's group; if so, counts it. */
+static bool charge_watch(struct cpu_load_watch *w)
+{
+	struct cgroup *cgrp = w->css->cgroup, *ancestor;
+	int i, levels = min(cgrp->level, CPU_LOAD_LEVELS);
+	struct cgroup_subsys_state *css;
+	struct cpu_load *load;
+
+	if (nr_watches >= CPU_LOAD_WATCHES_MAX)
+		return false;
+
+	rcu_read_lock();
+	for (i = 0; i < levels; i++) {
+		ancestor = cgroup_ancestor(cgrp, i + 1);
+		css = rcu_dereference(ancestor->subsys[w->css->ss->id]);
+		/* Not there if the controller is just being switched off. */
+		if (!css)
+			break;
+		load = w->ops->load(css);
+		if (load->nr_watches >= CPU_LOAD_WATCHES_MAX >> (i + 1))
+			break;
+		w->charged[i] = load;
+	}
+	rcu_read_unlock();
+	if (i < levels)
+		return false;
+
+	/* They stay as long as the css does, and so does the watch. */
+	for (i = 0; i < levels; i++)
+		w->charged[i]->nr_watches++;
+	nr_watches++;
+	nr_rstat += !w->ops->usage;
+	return true;
 }
 
 static void end_watch(struct cpu_load_watch *w)
 {
+	int i;
+
+	for (i = 0; i < CPU_LOAD_LEVELS && w->charged[i]; i++)
+		w->charged[i]->nr_watches--;
+	nr_watches--;
+	nr_rstat -= !w->ops->usage;
 	list_del(&w->list);
 	w->load->watch = NULL;
 	kfree(w);
 }
 
-static void update_all(struct work_struct *work)
+/*
+ * Looks at some watches that this pass has not seen; returns whether
+ * more may be left.
+ */
+static bool update_some(const struct moment *flushed)
 {
-	struct cpu_load_watch *w, *next;
+	struct cpu_load_watch *w;
+	struct moment m;
+	int i;
 
 	guard(mutex)(&watch_mutex);
-	list_for_each_entry_safe(w, next, &watches, list) {
-		if (update(w).now - w->last_read >= KEEP_NS)
+	for (i = 0; i < CPU_LOAD_CHUNK; i++) {
+		w = list_first_entry_or_null(&watches, struct cpu_load_watch,
+					     list);
+		if (!w || w->pass == this_pass)
+			return false;
+		w->pass = this_pass;
+		list_move_tail(&w->list, &watches);
+		m = update(w, flushed);
+		/* It may have been read since the flush. */
+		if ((s64)(m.now - w->last_read) >= (s64)KEEP_NS)
 			end_watch(w);
-		cond_resched();
 	}
-	if (!list_empty(&watches))
+	return true;
+}
+
+static void update_all(struct work_struct *work)
+{
+	struct moment flushed;
+	bool flush;
+
+	scoped_guard(mutex, &watch_mutex) {
+		this_pass++;
+		flush = nr_rstat;
+	}
+	/*
+	 * Once for all groups, rather than once for each: the lock of the
+	 * statistics is one for the machine. It is dropped on the way for
+	 * others that need it.
+	 */
+	if (flush)
+		cgroup_rstat_flush(&cgrp_dfl_root.cgrp);
+	flushed = this_moment();
+	while (update_some(&flushed))
+		cond_resched();
+
+	guard(mutex)(&watch_mutex);
+	if (nr_watches)
 		update_later(ktime_get_ns());
 }
 
@@ -376,25 +489,24 @@ static void update_all(struct work_struct *work)
  * Both stretches begin now. The averages' first period has the weight of any other:
  * one that would be shorter than a half is made longer by a whole one.
  */
-static struct moment begin_watch(struct cpu_load_watch *w, struct cpu_load *load,
+static struct moment begin_watch(struct cpu_load_watch *w,
 				 struct cgroup_subsys_state *css,
-				 u64 (*usage)(struct cgroup_subsys_state *css))
+				 const struct cpu_load_ops *ops)
 {
 	struct moment m;
 
-	w->load = load;
+	w->load = ops->load(css);
 	w->css = css;
-	w->usage = usage;
-	w->last_usage = usage(css);
+	w->ops = ops;
+	w->pass = this_pass;
+	w->epoch = interval_nr;
+	w->last_usage = watch_usage(w);
 	m = this_moment();
 	begin(&w->interval, m);
 	w->interval_end = interval_end(m.now);
 	begin(&w->sample, m);
 	w->sample_end = sample_end(m.now + SAMPLE_NS / 2);
-
-	load->watch = w;
-	list_add_tail(&w->list, &watches);
-	update_later(m.now);
+	w->last_read = m.now;
 	return m;
 }
 
@@ -441,25 +553,31 @@ static void show_watch(struct seq_file *m, struct cpu_load_watch *w,
 /**
  * cpu_load_show() - show the load of a group, and watch it from now on
  * @m: the group's file
- * @load: what is embedded in its css
- * @usage: returns the CPU time of the group with that css, in nanoseconds, its
- *	descendants' included; may sleep
+ * @ops: the controller's
+ *
+ * A group for which there is no watch left is shown with its total, and with
+ * zeros for everything else.
  *
  * Context: Process context; may sleep. The caller keeps the group from being freed,
  * as kernfs does for the readers of its files.
- * Return: 0, or -ENOMEM if the group cannot be watched.
+ * Return: 0, or -ENOMEM if the group cannot be watched for want of memory.
  */
-int cpu_load_show(struct seq_file *m, struct cpu_load *load,
-		  u64 (*usage)(struct cgroup_subsys_state *css))
+int cpu_load_show(struct seq_file *m, const struct cpu_load_ops *ops)
 {
+	struct cgroup_subsys_state *css = seq_css(m);
+	struct cpu_load *load = ops->load(css);
 	struct cpu_load_watch *fresh = NULL;
 	struct moment at;
+
+	/* Before the mutex: how long it takes is up to the group. */
+	if (!ops->usage)
+		cgroup_rstat_flush(css->cgroup);
 
 	mutex_lock(&watch_mutex);
 	if (!load->watch) {
 		/*
-		 * On the account of the one who reads. He may have to reclaim for it:
-		 * the others do not wait for that.
+		 * Charged to the reader, which may have to reclaim for it:
+		 * other readers do not wait for that.
 		 */
 		mutex_unlock(&watch_mutex);
 		fresh = kzalloc(sizeof(*fresh), GFP_KERNEL_ACCOUNT);
@@ -468,13 +586,19 @@ int cpu_load_show(struct seq_file *m, struct cpu_load *load,
 		mutex_lock(&watch_mutex);
 	}
 	if (load->watch) {
-		at = update(load->watch);
+		at = update(load->watch, NULL);
+		load->watch->last_read = at.now;
+		show_watch(m, load->watch, at);
 	} else {
-		at = begin_watch(fresh, load, seq_css(m), usage);
-		fresh = NULL;
+		at = begin_watch(fresh, css, ops);
+		show_watch(m, fresh, at);
+		if (charge_watch(fresh)) {
+			load->watch = fresh;
+			list_add_tail(&fresh->list, &watches);
+			update_later(at.now);
+			fresh = NULL;
+		}
 	}
-	load->watch->last_read = at.now;
-	show_watch(m, load->watch, at);
 	mutex_unlock(&watch_mutex);
 	kfree(fresh);
 	return 0;
@@ -493,7 +617,7 @@ void cpu_load_update(struct cpu_load *load)
 {
 	guard(mutex)(&watch_mutex);
 	if (load->watch)
-		update(load->watch);
+		update(load->watch, NULL);
 }
 
 /**
@@ -509,34 +633,33 @@ void cpu_load_free(struct cpu_load *load)
 		end_watch(load->watch);
 }
 
-/* An interval of another length begins at once, for all groups. */
-static void change_interval(unsigned int ms)
-{
-	struct cpu_load_watch *w;
-
-	interval_ms = ms;
-	interval_epoch = ktime_get_ns();
-	list_for_each_entry(w, &watches, list) {
-		w->interval_end = 0;
-		update(w);
-	}
-	if (!list_empty(&watches))
-		update_later(interval_epoch);
-}
-
 static int interval_handler(const struct ctl_table *table, int write,
 			    void *buffer, size_t *lenp, loff_t *ppos)
 {
 	struct ctl_table copy = *table;
+	bool changed = false;
 	unsigned int ms;
 	int err;
 
-	guard(mutex)(&watch_mutex);
-	ms = interval_ms;
-	copy.data = &ms;
-	err = proc_douintvec_minmax(&copy, write, buffer, lenp, ppos);
-	if (!err && ms != interval_ms)
-		change_interval(ms);
+	scoped_guard(mutex, &watch_mutex) {
+		ms = interval_ms;
+		copy.data = &ms;
+		err = proc_douintvec_minmax(&copy, write, buffer, lenp, ppos);
+		if (!err && ms != interval_ms) {
+			interval_ms = ms;
+			interval_epoch = ktime_get_ns();
+			interval_nr++;
+			changed = nr_watches;
+		}
+	}
+	/*
+	 * One of another length begins at once, for all groups: by the work, or
+	 * by a reader that is there before it.
+	 */
+	if (changed) {
+		mod_delayed_work(system_unbound_wq, &update_work, 0);
+		flush_delayed_work(&update_work);
+	}
 	return err;
 }
 

@@ -24,6 +24,7 @@
 
 #include "../kselftest_harness.h"
 #include "bc_util.h"
+#include "cpu_load.h"
 
 /* Makes this program, run by exec, end at once. */
 #define EXIT "--exit"
@@ -887,6 +888,90 @@ TEST_F(groups, empty_groups_are_charged)
 	EXPECT_EQ(ENOMEM, job->err);
 	ASSERT_EQ(0, set_kmem_limit(self->box, BC_UNLIMITED));
 	EXPECT_EQ(1, call(self->tenant, make_groups, 1));
+}
+
+/* CPU load */
+
+FIXTURE(watches)
+{
+	char *top;
+	char *given;
+	char *other;
+};
+
+FIXTURE_VARIANT(watches)
+{
+	bool v2;
+};
+
+FIXTURE_VARIANT_ADD(watches, v1) { .v2 = false };
+FIXTURE_VARIANT_ADD(watches, v2) { .v2 = true };
+
+FIXTURE_SETUP(watches)
+{
+	if (load_missing(variant->v2))
+		SKIP(return, "%s", bc_why);
+	self->top = load_setup(variant->v2);
+	ASSERT_NE(NULL, self->top)
+		TH_LOG("%s", bc_why);
+	self->given = cg_new(self->top, "given");
+	self->other = cg_new(self->top, "other");
+	ASSERT_TRUE(self->given && self->other);
+}
+
+FIXTURE_TEARDOWN(watches)
+{
+	load_teardown();
+}
+
+/*
+ * A tenant reads the load of more groups than it may have watched. The others show
+ * what has been used ever, and nothing in an interval; the neighbour is watched.
+ */
+TEST_F(watches, are_bounded)
+{
+	enum { MANY = 300, BOUND = 256 };
+	struct worker *busy;
+	char *group[MANY], *deep;
+	int i, watched = 0;
+	struct load load;
+
+	/* The fourth level; what is below has a 16th of what the machine has. */
+	deep = cg_new(self->given, "a");
+	ASSERT_NE(NULL, deep);
+	deep = cg_new(deep, "b");
+	ASSERT_NE(NULL, deep);
+	for (i = 0; i < MANY; i++) {
+		group[i] = cg_newf(deep, "w%d", i);
+		ASSERT_NE(NULL, group[i]);
+		ASSERT_TRUE(read_load(group[i], &load));
+		EXPECT_EQ(0, load.time);
+	}
+	busy = worker_new(group[MANY - 1]);
+	ASSERT_NE(NULL, busy);
+	ASSERT_EQ(0, call(busy, burn, 50000));
+	ASSERT_TRUE(read_load(self->other, &load));
+	bc_sleep_ms(20);
+	for (i = 0; i < MANY; i++) {
+		ASSERT_TRUE(read_load(group[i], &load));
+		watched += load.offered > 0;
+		if (!load.offered)
+			EXPECT_EQ(0, load.time + load.load + load.cpus +
+				     load.avg10 + load.avg60 + load.avg300);
+	}
+	EXPECT_GE(watched, 1);
+	EXPECT_LE(watched, BOUND);
+	/* The last one was too late, and has used what it has used. */
+	EXPECT_EQ(0, load.offered);
+	EXPECT_GE(load.accumulated, 40000);
+
+	ASSERT_TRUE(read_load(self->other, &load));
+	EXPECT_GT(load.offered, 0);
+
+	/* A watch ends with its group, and another can begin. */
+	worker_end(busy);
+	ASSERT_EQ(0, cg_rmdir(group[0]));
+	EXPECT_TRUE(bc_soon((read_load(group[MANY - 1], &load), load.offered > 0)));
 }
 
 TEST_HARNESS_MAIN
