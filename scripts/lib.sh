@@ -32,6 +32,14 @@ splat+='|refcount_t: |percpu ref .* <= 0|Out of memory: |segfault at .*init'
 say() { printf '%s\n' "== $*" >&2; }
 die() { printf '%s\n' "${0##*/}: $*" >&2; exit 1; }
 
+# stage NAME COMMAND...: says how long the command took, on the clock and of CPUs.
+stage()
+{
+	local TIMEFORMAT="== $1: %0R s (CPU: %0U s, and %0S s in the kernel)"
+
+	time "${@:2}"
+}
+
 # need THING:PACKAGE...: installs the packages whose THING (a command, or a file
 # if it has a slash) is missing; says how to where it may not.
 need()
