@@ -5,16 +5,16 @@
 # before it, and what is wrong with a program as a whole: no results, results
 # missing, a bad end. Appends "passed failed skipped" to the file `counts`.
 
-function result(word, text)
+# In one piece: other guests report to the same terminal.
+function result(word, text, more)
 {
-	printf "  %-5s %s: %s\n", word, name, text
+	printf "  %-5s %s: %s\n%s", word, name, text, more
 	fflush()
 }
 
 function failure(text)
 {
-	result("FAIL", text)
-	printf "%s", said
+	result("FAIL", text, said)
 	said = ""
 	failed++
 	bad++
