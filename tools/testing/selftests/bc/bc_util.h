@@ -37,7 +37,7 @@
  * test that had to do so once is less patient from then on: it has failed, and
  * what it waits for next is likely to be missing for the same reason.
  */
-#define BC_PATIENCE_MS 60000
+#define BC_PATIENCE_MS 300000
 #define BC_IMPATIENCE_MS 1000
 extern int bc_patience_ms;
 
