@@ -11,6 +11,10 @@
  * that operation alone is measured; two others only then: "refused", an open(2)
  * beyond the limit of the group; and "move", from one group to another and back, which
  * has the files cgroup.procs of both as further arguments.
+ *
+ * "turns OPERATION CGROUP.PROCS..." measures the operation by processes that take turns on
+ * the CPU, one in each of the groups, one operation in each turn: time for each turn,
+ * the change of processes included.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -67,14 +72,20 @@ static void two_end(struct object *o)
 	close(o->fd[1]);
 }
 
-/* Takes all files that there are first. */
-static void refused_hold(struct object *o)
+/* No other task is to come in between, unless this one yields. */
+static void be_fifo(void)
 {
 	const struct sched_param fifo = { .sched_priority = 1 };
 
-	/* The worker that tells of refusals is not to come in between. */
 	if (sched_setscheduler(0, SCHED_FIFO, &fifo))
 		die("sched_setscheduler");
+}
+
+/* Takes all files that there are first. */
+static void refused_hold(struct object *o)
+{
+	/* The worker that tells of refusals has to wait. */
+	be_fifo();
 	while (open("/dev/null", O_RDONLY) >= 0)
 		;
 	if (errno != EMFILE)
@@ -196,8 +207,83 @@ static double measure(const struct op *op)
 	return median(batch, BATCHES);
 }
 
+static void enter(const char *procs)
+{
+	int fd = open(procs, O_WRONLY);
+
+	if (fd < 0 || write(fd, "0", 1) != 1)
+		die(procs);
+	close(fd);
+}
+
+/* Those behind the first, until that has seen enough. */
+static void take_turns(const struct op *op, const char *procs, int nr,
+		       volatile int *state)
+{
+	struct object o;
+
+	enter(procs);
+	__atomic_add_fetch(state, 1, __ATOMIC_SEQ_CST);
+	while (*state < nr)
+		usleep(1000);
+	be_fifo();
+	while (*state == nr) {
+		op->make(&o);
+		op->end(&o);
+		sched_yield();
+	}
+	_exit(0);
+}
+
+static int turns(const char *name, char **procs, int nr)
+{
+	volatile int *state = mmap(NULL, sizeof(*state), PROT_READ | PROT_WRITE,
+				   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	const struct op *op = ops;
+	double batch[BATCHES];
+	struct object o;
+
+	if (state == MAP_FAILED)
+		die("mmap");
+	while (strcmp(op->name, name))
+		if (++op == ops + sizeof(ops) / sizeof(*ops))
+			die("no such operation");
+	for (int i = 1; i < nr; i++) {
+		pid_t pid = fork();
+
+		if (pid < 0)
+			die("fork");
+		if (!pid)
+			take_turns(op, procs[i], nr, state);
+	}
+	enter(procs[0]);
+	while (*state < nr - 1)
+		usleep(1000);
+	be_fifo();
+	*state = nr;
+	/* By the end of the first batch all take part. */
+	for (int b = -1; b < BATCHES; b++) {
+		double start = now();
+
+		for (int i = 0; i < op->rounds; i++) {
+			op->make(&o);
+			op->end(&o);
+			sched_yield();
+		}
+		if (b >= 0)
+			batch[b] = (now() - start) / op->rounds / nr;
+	}
+	*state = nr + 1;
+	while (wait(NULL) > 0)
+		;
+	printf("%s,%d %.0f\n", name, nr, median(batch, BATCHES));
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
+	if (argc > 3 && !strcmp(argv[1], "turns"))
+		return turns(argv[2], argv + 3, argc - 3);
 	for (size_t i = 0; i < sizeof(ops) / sizeof(*ops); i++) {
 		const struct op *op = &ops[i];
 		struct object held[STATES];
