@@ -135,9 +135,9 @@ struct beancounter {
  *	and the names of v1's files say so
  * @size: of what the controller keeps for a group, which begins with a &struct
  *	beancounter; 0 if there is no more
- * @stock_min: units that each CPU may keep at hand, however little usage is, and
- *	fetches in advance; 0 for a few, and none in advance. Extremes are uncertain
- *	by as much for each CPU.
+ * @batch_min: units that a CPU has in stock at least, where it has any, and a group's
+ *	bank twice as many; 0 for a few. Extremes are off by as much.
+ * @batch_max: and at most
  * @own_event: what the files of events call a refusal of the controller's own, if
  *	there are any
  * @files: of the controller's own, in either convention, up to one without a name;
@@ -160,6 +160,7 @@ struct beancounter {
  * @id: the number of @ss
  * @node: in the list of all resources
  * @freed: owners that are gone, and for which @key is still on
+ * @drain: what is kept in any group is wanted
  * @machine: the root group
  * @mutex: guards the tree of groups, and what they may take
  * @sharing: how many groups live by shares
@@ -176,7 +177,8 @@ struct bc_resource {
 	int			exhausted;
 	bool			bytes;
 	size_t			size;
-	unsigned long		stock_min;
+	unsigned long		batch_min;
+	unsigned long		batch_max;
 	const char		*own_event;
 	const struct cftype	*files;
 	const char		*kinds[RES_KINDS];
@@ -193,6 +195,7 @@ struct bc_resource {
 	int			id;
 	struct list_head	node;
 	atomic_t		freed;
+	atomic_t		drain;
 
 	struct beancounter	*machine;
 	struct mutex		mutex;		/* the tree of groups */
@@ -237,10 +240,6 @@ bc_charge_owner(struct bc_resource *res, struct res_owner *owner, u64 n,
 		enum bc_severity severity, bool may_block);
 struct res_owner *bc_get_owner(struct bc_resource *res,
 			       struct cgroup_subsys_state *css);
-u64 __must_check bc_charge_upto(struct bc_resource *res, u64 n,
-				enum bc_severity severity, bool may_block,
-				struct res_owner **owner);
-
 /**
  * bc_charge() - charge the current task's group
  * @res: the resource
@@ -276,7 +275,7 @@ bc_charge(struct bc_resource *res, u64 n, enum bc_severity severity,
 	/* Without preemption, the group and its owner do not go away. */
 	preempt_disable();
 	owner = READ_ONCE(css_bc(task_css(current, res->id))->counter.owner);
-	charged = res_stock_charge(&res->root, owner, n);
+	charged = res_stock_charge(res->root.stock, owner, n);
 	preempt_enable();
 	if (likely(charged))
 		return owner;
@@ -305,7 +304,7 @@ bc_charge_group(struct beancounter *bc, u64 n, enum bc_severity severity,
 
 	preempt_disable();
 	owner = READ_ONCE(bc->counter.owner);
-	charged = res_stock_charge(&bc->res->root, owner, n);
+	charged = res_stock_charge(bc->res->root.stock, owner, n);
 	preempt_enable();
 	if (likely(charged))
 		return owner;
@@ -326,7 +325,7 @@ static __always_inline void bc_uncharge(struct bc_resource *res,
 	bool uncharged;
 
 	preempt_disable();
-	uncharged = res_stock_uncharge(&res->root, owner, n);
+	uncharged = res_stock_uncharge(res->root.stock, owner, n);
 	preempt_enable();
 	if (unlikely(!uncharged))
 		res_counter_uncharge(owner, n);
@@ -347,7 +346,7 @@ static __always_inline void bc_note(struct bc_resource *res,
 				    long n)
 {
 	preempt_disable();
-	res_stock_note(&res->root, owner, kind, n);
+	res_stock_note(res->root.stock, owner, kind, n);
 	preempt_enable();
 }
 

@@ -2,18 +2,19 @@
 /*
  * res_counter: hierarchical counting with barriers and limits
  *
- * The engine under the beancounters. It knows no cgroup: whoever embeds a
- * res_counter says through res_counter_ops what is to happen on a refusal.
- * The model and its invariants are set out in kernel/bc/res_counter.c and in
- * Documentation/bc/res_counter.rst.
+ * The engine under the beancounters. It knows no cgroup: the code that embeds a
+ * res_counter says through res_counter_ops what is to happen on a refusal. The
+ * model and its invariants are set out in Documentation/bc/res_counter.rst, the
+ * argument for each race stands where the race is, in kernel/bc/engine/.
  */
 #ifndef _BC_RES_COUNTER_H
 #define _BC_RES_COUNTER_H
 
 #include <linux/atomic.h>
 #include <linux/bits.h>
+#include <linux/cache.h>
 #include <linux/compiler.h>
-#include <linux/irq_work.h>
+#include <linux/err.h>
 #include <linux/limits.h>
 #include <linux/list.h>
 #include <linux/percpu.h>
@@ -49,6 +50,7 @@ enum bc_severity {
 
 struct res_counter;
 struct res_owner;
+struct res_root;
 
 /**
  * struct res_refusal - why a charge found no room
@@ -56,7 +58,7 @@ struct res_owner;
  *	nearest to the counter charged. Where the machine itself has none, the
  *	counter below the root.
  * @n: units asked for
- * @usage: what @counter (or the machine) held then
+ * @usage: what @counter (or the machine) had given away then
  * @bound: the bound that was in the way
  * @at: which bound: %BC_BARRIER or %BC_LIMIT
  * @machine: it is the machine's
@@ -70,25 +72,11 @@ struct res_refusal {
 	bool			machine;
 };
 
-struct res_root;
-
-/**
- * typedef res_shrink_t - make room for a change of reservation
- * @lacking: who has no room to lend; or who uses more than what is to be left to
- *	it, which then is the bound, for no units more. In either case usage + n -
- *	bound are missing.
- *
- * Called without the engine's locks, in task context.
- *
- * Return: Whether to try once more.
- */
-typedef bool (*res_shrink_t)(const struct res_refusal *lacking);
-
 /**
  * struct res_counter_ops - what the user of the engine does when told
  * @capacity: the machine's own amount of the resource, for a %BC_BARRIER or a
- *	%BC_LIMIT charge; asked at every charge, so that it may change. Called
- *	under the tree's lock: it may do no more than read. NULL: no bound.
+ *	%BC_LIMIT charge; asked whenever units are taken out of the root, so that
+ *	it may change. May do no more than read. NULL: no bound.
  * @privileged: whether a %BC_BARRIER charge that a barrier has refused may go on
  *	to the limit
  * @barrier_hit: %BC_LIMIT charges took the usage of @counter across its barrier
@@ -96,11 +84,19 @@ typedef bool (*res_shrink_t)(const struct res_refusal *lacking);
  *	@may_block, and return true to have the charge tried once more.
  * @refused: a charge was refused for good
  * @forced: a %BC_FORCE charge passed a limit; described like a refusal
+ * @room: units have come back to @counter (%NULL: to the machine), which
+ *	res_counter_await_room() was asked to tell of
+ * @drain_later: calls res_counter_drain() for @counter (%NULL: res_root_drain())
+ *	soon, in task context
  * @owner_freed: an owner below @root is no more
+ * @tryget: keeps @counter allocated until @put; false: it is being freed. Called
+ *	under the lock of its parent. %NULL, as @put: counters are not freed while
+ *	they can be found.
+ * @put: ends what @tryget began
  *
- * All but @capacity are optional, and are called without the engine's locks
- * and in the context of the charge or uncharge. A counter that they are
- * handed stays allocated during the call.
+ * All but @capacity and @tryget are called without the engine's locks and in the
+ * context of the charge or uncharge. A counter that they are handed stays allocated
+ * during the call. All are optional.
  */
 struct res_counter_ops {
 	u64 (*capacity)(struct res_root *root, enum bc_severity severity);
@@ -109,150 +105,212 @@ struct res_counter_ops {
 	bool (*limit_hit)(const struct res_refusal *refusal, bool may_block);
 	void (*refused)(const struct res_refusal *refusal);
 	void (*forced)(const struct res_refusal *refusal);
+	void (*room)(struct res_root *root, struct res_counter *counter);
+	void (*drain_later)(struct res_root *root, struct res_counter *counter);
 	void (*owner_freed)(struct res_root *root);
+	bool (*tryget)(struct res_counter *counter);
+	void (*put)(struct res_counter *counter);
 };
+
+/* How many groups can have units in stock on a CPU at a time. */
+#define RES_SLOTS		16
+
+/* Owners and slots have this size: an owner's address says which slot it uses. */
+#define RES_SLOT_SIZE		64
+
+struct res_slot_info;
 
 /**
- * struct res_stock - units that a CPU keeps at hand
- * @owner: whose they are, while the stock is open, and afterwards whose they were.
+ * struct res_slot - units that a CPU has in stock for one group
+ * @owner: the group's owner, while the slot is open, and perhaps afterwards.
  *	Changes on its own CPU alone, in task context.
- * @units: how many, if not negative; closed, RES_STOCK_CLOSED and what was put
- *	in since. Changed by its own CPU alone, one instruction at a time.
- * @high: the most there were since the slow path was here: an uncharge that
- *	goes beyond takes it
+ * @units: how many, if not negative; while the slot is closed, RES_SLOT_CLOSED and
+ *	what was put in since. Changed by its own CPU alone, one instruction at a time.
  * @returned: units that were uncharged to here, for the statistics
- * @counter: the counter of @owner; %NULL: closed. Changes on its own CPU,
- *	under the tree's lock.
- * @cap: the most that may be kept
- * @kinds: what became charged units of each kind here, less what was uncharged,
- *	and is not noted in @counter yet
- * @root: the resource
- * @cpu: the CPU
- * @node: in @stocks of the tree's uppermost counter, while open
- * @recall: somebody needs the units
- * @work: takes the stock back
- *
- * What other CPUs write is not in the cache line of the fast path.
+ * @cap: the most that is kept
+ * @kinds: what became charged units of each kind here, less what was uncharged, and
+ *	is not noted in the counter yet
+ * @info: the rest, which the fast path does not touch
  */
-struct res_stock {
+struct res_slot {
 	struct res_owner	*owner;
 	local_t			units;
-	unsigned long		high;
 	local_t			returned;
-	struct res_counter	*counter;
 	unsigned long		cap;
 	local_t			kinds[RES_KINDS];
-	struct res_root		*root;
-	int			cpu;
+	struct res_slot_info	*info;
+} __aligned(RES_SLOT_SIZE);
 
-	struct list_head	node ____cacheline_aligned;
-	bool			recall;
-	struct irq_work		work;
+/**
+ * struct res_stock - what a CPU has in stock of one resource
+ * @slot: each for one group at a time
+ */
+struct res_stock {
+	struct res_slot		slot[RES_SLOTS];
 };
 
-/* A closed stock: whatever is put in or asked for, it stays negative. */
-#define RES_STOCK_CLOSED	(LONG_MIN / 2)
+/* A closed slot: whatever is put in or asked for, it stays negative. */
+#define RES_SLOT_CLOSED		(LONG_MIN / 2)
 
-/* The most that goes through a stock at a time. */
-#define RES_STOCK_MAX		(LONG_MAX / 64)
+/* The most that goes through a slot at a time. */
+#define RES_SLOT_MAX		(LONG_MAX / 64)
+
+/* Owner of a slot that is no group's, and of a counter that was removed. */
+#define RES_OWNER_NONE		((struct res_owner *)ERR_PTR(-ENOENT))
+#define RES_OWNER_REMOVED	((struct res_owner *)ERR_PTR(-ESRCH))
 
 /**
  * struct res_root - the machine's account of one resource
- * @usage: units that all counters below hold together, stocks included
  * @ops: see &struct res_counter_ops
- * @stock: each CPU's stock
- * @closed: no stock is to be opened
- * @stock_min: units that each CPU may keep, however little usage is
- * @kinds: how many kinds of units there are, if that is of interest
- * @prefetch: a CPU takes more than it needs even if it is alone; extremes are not
- *	exact then
+ * @stock: each CPU's stock; allocated by res_root_init() where it is %NULL
+ * @info: the rest of it
+ * @batch_min: units that a CPU or a group takes more than it needs, at least
+ * @batch_max: and at most
+ * @kinds: how many kinds of units there are
+ * @batch_tight: as much as a group keeps where little is left
+ * @closed: no more is to be given out than is needed
+ * @state: likewise, as little is left: a hint
+ * @lock: guards @active
+ * @active: counters below the root that have units at hand, or below which there are
+ *	such
+ * @awaited: somewhere room is waited for
+ * @usage: units that the counters directly below have taken together
  *
- * All trees of a resource meet here, in one atomic word.
+ * All trees of a resource meet here, in one atomic word that is touched once for each
+ * batch.
  */
 struct res_root {
-	atomic64_t			usage;
 	const struct res_counter_ops	*ops;
 	struct res_stock __percpu	*stock;
-	atomic_t			closed;
-	unsigned long			stock_min;
+	struct res_slot_info __percpu	*info;
+	unsigned long			batch_min;
+	unsigned long			batch_max;
+	unsigned long			batch_tight;
 	unsigned int			kinds;
-	bool				prefetch;
+	atomic_t			closed;
+	u8				state;
+
+	raw_spinlock_t			lock ____cacheline_aligned_in_smp;
+	struct list_head		active;
+	bool				awaited;
+
+	atomic64_t			usage ____cacheline_aligned_in_smp;
+};
+
+/*
+ * How much a counter has left, for those below: enough; little, so that they keep next
+ * to nothing; or it is above its barrier or being drained, and they keep nothing.
+ */
+enum res_state {
+	RES_LOOSE,
+	RES_TIGHT,
+	RES_SHUT,
 };
 
 /**
  * struct res_counter - the account of one group for one resource
- * @parent: the counter above; NULL directly below the root
- * @top: the uppermost counter of the tree, whose @lock guards the whole tree
+ * @owner: what units charged here point to; RES_OWNER_REMOVED once removed
  * @root: the machine's account
- * @owner: what units charged here point to; %NULL once removed
- * @depth: how many counters are above
- * @lock: guards everything that follows, but for @crossed and @failcnt, in
- *	every counter of the tree (used in @top alone)
- * @stocks: the open stocks of the tree (used in @top alone)
- * @removed: nothing is charged here any more; see res_counter_remove()
- * @closed: for so many reasons no stock is to be opened here or below
- * @stocked: the most that CPUs may have in stock here and below
- * @usage: @held + @inherited + what the children take, which for each is the
- *	greater of its @usage and its @reserved
- * @held: units charged to this very counter, those in stock included
- * @inherited: units that removed descendants have left behind
+ * @parent: the counter above; %NULL directly below the root
+ * @barrier: the first bound; what is in force is min(@barrier, @limit)
+ * @limit: the second bound
  * @reserved: units taken out of the parent for this counter alone, used or not
+ * @narrow: the @state of an ancestor (or of the root) that was found tight
+ * @depth: how many counters are above: this one's place in @path
+ * @state: see &enum res_state
+ * @linked: in the list @active of the parent; guarded by the parent's lock
+ * @removed: nothing is charged here any more; see res_counter_remove()
+ * @gone: what was held is the parent's now
+ * @lock: guards all that follows up to @path, and changes of the bounds
+ * @closed: for so many reasons the state is RES_SHUT, whatever is left
+ * @used: units given away: to objects, to CPUs' stock, to children
+ * @taken: units taken out of the parent: max(@used, @reserved) and the credit
+ * @keep: the most credit that is kept; 0: the bank is closed
+ * @lower: as long as @used is not below, ...
+ * @upper: ... but below this, @state is right
+ * @unsent: of the totals, what the parent's do not have yet
+ * @kinds: units of each kind that objects hold, here and below
+ * @unsent_kinds: of these, what the parent does not have yet
+ * @max_usage: the highest usage since it was last reset, or since
+ *	res_counter_restart_max(); stock included
+ * @min_usage: the lowest usage since it was last reset, likewise
+ * @inherited: of @used, units that removed descendants have left behind
+ * @given: of @used, units that children have taken, and such as are on their way
+ * @epoch: counts how often the bank was closed; see kernel/bc/engine/bank.c
+ * @crossed: a barrier_hit() is due
+ * @awaited: room() is to be called when units come back
+ * @slots: the CPUs' open slots
+ * @active: children that have units at hand, or below which there are such
+ * @sent: totals that the parent has
  * @lent: sum of the children's @reserved
  * @pledged: sum of what each child has reserved or pledged, the greater of the
  *	two: so much can the children take without being asked
- * @barrier: the first bound; what is in force is min(@barrier, @limit)
- * @limit: the second bound
- * @max_usage: the highest usage since it was last reset
- * @recent_max: the highest usage since res_counter_restart_max()
- * @min_usage: the lowest usage less stock since it was last reset
- * @uncharged: units ever uncharged through this counter, since reset
- * @base: usage when that was reset
- * @kinds: units of each kind that objects hold, here and below; see
- *	res_stock_note()
- * @seen: for res_counter_read() alone
- * @crossed: a barrier_hit() is due
+ * @old_max: the highest usage before res_counter_restart_max()
+ * @base: totals when they were reset
+ * @path: the counters from the uppermost to this one
+ * @node: in the parent's @active
+ * @pins: walks that stand here; guarded by the parent's lock
  * @failcnt: charges that this counter refused, since reset
+ *
+ * A charge and an uncharge by way of the bank write to one cache line.
  */
 struct res_counter {
-	struct res_counter	*parent;
-	struct res_counter	*top;
-	struct res_root		*root;
 	struct res_owner	*owner;
-	unsigned int		depth;
-	raw_spinlock_t		lock;
-	struct list_head	stocks;
-	bool			removed;
-	unsigned int		closed;
-	u64			stocked;
-	u64			usage;
-	u64			held;
-	u64			inherited;
-	u64			reserved;
-	u64			lent;
-	u64			pledged;
+	struct res_root		*root;
+	struct res_counter	*parent;
 	u64			barrier;
 	u64			limit;
-	u64			max_usage;
-	u64			recent_max;
-	u64			min_usage;
-	u64			uncharged;
-	u64			base;
-	s64			kinds[RES_KINDS];
+	u64			reserved;
+	const u8		*narrow;
+	unsigned int		depth;
+	u8			state;
+	bool			linked;
+	bool			removed;
+	bool			gone;
+
+	raw_spinlock_t		lock ____cacheline_aligned_in_smp;
+	unsigned int		closed;
+	u64			used;
+	u64			taken;
+	u64			keep;
+	u64			lower;
+	u64			upper;
 	struct {
-		u64	usage;		/* less what is in stock, ... */
-		u64	low;		/* ... has been, since it was noted */
+		u64	charged;
 		u64	uncharged;
-	} seen;
-	unsigned int		crossed;
+	} unsent;
+
+	u64			max_usage ____cacheline_aligned_in_smp;
+	u64			min_usage;
+	u64			inherited;
+	u64			given;
+	unsigned int		epoch;
+	bool			crossed;
+	bool			awaited;
+	s64			kinds[RES_KINDS];
+	s64			unsent_kinds[RES_KINDS];
+	struct list_head	slots;
+	struct list_head	active;
+	struct {
+		u64	charged;
+		u64	uncharged;
+	} sent, base;
+	u64			lent;
+	u64			pledged;
+	u64			old_max;
+
+	struct res_counter	**path;
+	struct list_head	node;
+	unsigned int		pins;
 	atomic64_t		failcnt;
 };
 
 /**
- * struct res_snapshot - a counter at one instant
+ * struct res_snapshot - what a counter has to show
  * @usage: units held, descendants included, and units lent, used or not
- * @stocked: units in stock besides, here and below
- * @held: of those, units charged to this very counter
- * @inherited: of those, units that removed descendants have left behind
+ * @stocked: units besides that are at hand here and below, in banks and in stock
+ * @held: of @usage, units charged to this very counter
+ * @inherited: of @usage, units that removed descendants have left behind
  * @reserved: units taken out of the parent for this counter alone
  * @lent: units taken out of this counter for its children alone
  * @barrier: as set; the effective one is min(@barrier, @limit)
@@ -289,59 +347,23 @@ struct res_snapshot {
 #define RES_RESET_TOTALS	BIT(2)
 #define RES_RESET_FAILCNT	BIT(3)
 
-/**
- * struct res_claim - one of several charges that are made together
- * @counter: what to charge
- * @n: units, 1 to %RES_COUNTER_MAX
- * @owner: what the charged object has to point to for these units; set on
- *	success. %NULL: nobody was charged.
- */
-struct res_claim {
-	struct res_counter	*counter;
-	u64			n;
-	struct res_owner	*owner;
-	/* private: the engine's, from one try to the next */
-	bool			upto;	/* some will do */
-	bool			asked;	/* privileged() was */
-	enum {
-		RES_RECALL_NEVER,
-		RES_RECALL_ASYNC,
-		RES_RECALL_WAIT,
-	}			recall;
-	struct res_counter	*live;	/* who is charged */
-	u64			take;	/* how many units, ... */
-	u64			beyond;	/* ... how many of them at the root */
-	struct res_refusal	refusal;
-	struct res_counter	*closed; /* the path from here was, for a recall */
-	bool			root_closed;
-};
-
-/* How many charges can be made together. */
-#define RES_CLAIMS_MAX		8
-
 int __must_check res_root_init(struct res_root *root,
 			       const struct res_counter_ops *ops);
 void res_root_exit(struct res_root *root);
 void res_root_cpu_offline(struct res_root *root);
+void res_root_drain(struct res_root *root);
 
 int __must_check res_counter_init(struct res_counter *counter,
 				  struct res_counter *parent,
 				  struct res_root *root);
 u64 res_counter_remove(struct res_counter *counter);
+void res_counter_destroy(struct res_counter *counter);
 
 struct res_owner * __must_check
 res_counter_try_charge(struct res_counter *counter, u64 n);
 struct res_owner * __must_check
 res_counter_charge(struct res_counter *counter, u64 n,
 		   enum bc_severity severity, bool may_block);
-u64 __must_check res_counter_charge_upto(struct res_counter *counter, u64 n,
-					 enum bc_severity severity,
-					 bool may_block,
-					 struct res_owner **owner);
-int __must_check res_counter_charge_all(struct res_claim *claims,
-					unsigned int nr,
-					enum bc_severity severity,
-					bool may_block);
 void res_counter_uncharge(struct res_owner *owner, u64 n);
 void res_counter_note(struct res_owner *owner, unsigned int kind, long n);
 struct res_owner *res_counter_move(struct res_owner *from, struct res_counter *to,
@@ -351,14 +373,61 @@ struct res_counter *res_owner_counter(struct res_owner *owner);
 bool __must_check res_owner_tryget(struct res_owner *owner);
 void res_owner_put(struct res_owner *owner);
 
-void res_stock_settle_kinds(struct res_root *root);
-void res_stock_undo(struct res_root *root, unsigned long n);
-void res_stock_settle(struct res_root *root);
+int __must_check res_counter_set_limit(struct res_counter *counter, u64 limit,
+				       bool not_below_usage);
+int __must_check res_counter_set_barrier(struct res_counter *counter,
+					 u64 barrier);
+int __must_check res_counter_set_reserved(struct res_counter *counter,
+					  u64 reserved, u64 limit,
+					  struct res_refusal *lacking);
+u64 res_counter_reserve_upto(struct res_counter *counter, u64 reserved,
+			     u64 limit);
+void res_counter_await_room(struct res_counter *counter);
+void res_root_await_room(struct res_root *root);
+void res_counter_drain(struct res_counter *counter);
+
+void res_counter_read(struct res_counter *counter, struct res_snapshot *snap);
+void res_counter_reset(struct res_counter *counter, unsigned int what);
+u64 res_counter_restart_max(struct res_counter *counter, u64 *usage);
+
+/* The fast path; see kernel/bc/engine/stock.c. */
+
+void __res_slot_undo(struct res_slot *slot, unsigned long n);
+void __res_slot_settle(struct res_slot *slot);
+void __res_slot_settle_kinds(struct res_slot *slot);
+
+static inline bool res_slot_closed(long units)
+{
+	return units < RES_SLOT_CLOSED / 2;
+}
+
+/*
+ * Whether there is less than nothing after @n was taken. What asm-generic/local.h
+ * has for that is a fully ordered atomic operation: this needs no order.
+ */
+static __always_inline bool res_slot_take(struct res_slot *slot, unsigned long n)
+{
+#ifdef CONFIG_X86
+	return local_add_negative(-(long)n, &slot->units);
+#else
+	local_sub(n, &slot->units);
+	return local_read(&slot->units) < 0;
+#endif
+}
+
+static __always_inline struct res_slot *
+res_this_slot(struct res_stock __percpu *stock, struct res_owner *owner)
+{
+	const unsigned long mask = (RES_SLOTS - 1) * RES_SLOT_SIZE;
+	const unsigned long at = (unsigned long)owner & mask;
+
+	return (void *)this_cpu_ptr(stock) + at;
+}
 
 /**
  * res_stock_charge() - the usual charge: from this CPU's stock
- * @root: the resource
- * @owner: res_counter.owner of what is to be charged
+ * @stock: the resource's
+ * @owner: res_counter.owner of the group that is to be charged
  * @n: units, at least 1
  *
  * Executes no locked instruction and touches no memory that another CPU writes.
@@ -367,22 +436,22 @@ void res_stock_settle(struct res_root *root);
  * Return: Whether @n units were charged to @owner. If not, res_counter_charge()
  * is to be called.
  */
-static __always_inline bool res_stock_charge(struct res_root *root,
+static __always_inline bool res_stock_charge(struct res_stock __percpu *stock,
 					     struct res_owner *owner, u64 n)
 {
-	struct res_stock *stock = this_cpu_ptr(root->stock);
+	struct res_slot *slot = res_this_slot(stock, owner);
 
-	if (unlikely(stock->owner != owner || n > RES_STOCK_MAX))
+	if (unlikely(slot->owner != owner || n > RES_SLOT_MAX))
 		return false;
-	if (likely(!local_add_negative(-(long)n, &stock->units)))
+	if (likely(!res_slot_take(slot, n)))
 		return true;
-	res_stock_undo(root, n);
+	__res_slot_undo(slot, n);
 	return false;
 }
 
 /**
  * res_stock_uncharge() - the usual uncharge: to this CPU's stock
- * @root: the resource
+ * @stock: the resource's
  * @owner: what the charge has returned
  * @n: units
  *
@@ -390,82 +459,81 @@ static __always_inline bool res_stock_charge(struct res_root *root,
  * Return: Whether @n units were uncharged. If not, res_counter_uncharge() is to
  * be called.
  */
-static __always_inline bool res_stock_uncharge(struct res_root *root,
+static __always_inline bool res_stock_uncharge(struct res_stock __percpu *stock,
 					       struct res_owner *owner, u64 n)
 {
-	struct res_stock *stock = this_cpu_ptr(root->stock);
+	struct res_slot *slot = res_this_slot(stock, owner);
 
-	if (unlikely(stock->owner != owner || n > RES_STOCK_MAX))
+	if (unlikely(slot->owner != owner || n > RES_SLOT_MAX))
 		return false;
-	local_add(n, &stock->returned);
-	local_add(n, &stock->units);
+	local_add(n, &slot->returned);
+	local_add(n, &slot->units);
 	/* Closed is beyond all bounds, too. */
-	if (unlikely((unsigned long)local_read(&stock->units) > stock->high))
-		res_stock_settle(root);
+	if (unlikely((unsigned long)local_read(&slot->units) > slot->cap))
+		__res_slot_settle(slot);
 	return true;
 }
 
 /**
  * res_stock_note() - say of what kind units are
- * @root: the resource, with @kinds
- * @owner: whom some units are charged to: they must not have been uncharged yet
+ * @stock: that of a resource with kinds
+ * @owner: what some units are charged to: they must not have been uncharged yet
  * @kind: the kind
  * @n: so many became units of this kind; negative: so many are none any more
  *
- * For information only: no bound is asked, and a reservation covers nothing. Units
- * of a kind count in the counter that was charged and in all above, those of removed
- * groups in what is left of that.
+ * For information only: no bound is asked. Units of a kind count in the counter that
+ * was charged and in all above.
  *
  * Context: Any context but NMI; preemption off.
  */
-static __always_inline void res_stock_note(struct res_root *root,
+static __always_inline void res_stock_note(struct res_stock __percpu *stock,
 					   struct res_owner *owner,
 					   unsigned int kind, long n)
 {
-	struct res_stock *stock = this_cpu_ptr(root->stock);
+	struct res_slot *slot = res_this_slot(stock, owner);
 
-	if (unlikely(stock->owner != owner)) {
+	if (unlikely(slot->owner != owner)) {
 		res_counter_note(owner, kind, n);
 		return;
 	}
-	local_add(n, &stock->kinds[kind]);
+	local_add(n, &slot->kinds[kind]);
 	/* Closed meanwhile, perhaps after all was noted that was there. */
-	if (unlikely(!READ_ONCE(stock->counter)))
-		res_stock_settle_kinds(root);
+	if (unlikely(res_slot_closed(local_read(&slot->units))))
+		__res_slot_settle_kinds(slot);
 }
 
 /**
  * res_stock_charge_kind() - res_stock_charge() of units of a kind
- * @root: the resource, with @kinds
+ * @stock: that of a resource with kinds
  * @owner: see res_stock_charge()
  * @n: see res_stock_charge()
  * @kind: see res_stock_note()
  *
- * A stock that had the units was open when they were taken, after they were noted: it
+ * A slot that had the units was open when they were taken, after they were noted: it
  * is noted at the latest when that is closed.
  *
  * Context: Any context but NMI; preemption off.
  * Return: Whether @n units were charged to @owner, and noted.
  */
-static __always_inline bool res_stock_charge_kind(struct res_root *root,
-						  struct res_owner *owner, u64 n,
-						  unsigned int kind)
+static __always_inline bool
+res_stock_charge_kind(struct res_stock __percpu *stock, struct res_owner *owner,
+		      u64 n, unsigned int kind)
 {
-	struct res_stock *stock = this_cpu_ptr(root->stock);
+	struct res_slot *slot = res_this_slot(stock, owner);
 
-	if (unlikely(stock->owner != owner || n > RES_STOCK_MAX))
+	if (unlikely(slot->owner != owner || n > RES_SLOT_MAX))
 		return false;
-	local_add(n, &stock->kinds[kind]);
-	if (likely(!local_add_negative(-(long)n, &stock->units)))
+	local_add(n, &slot->kinds[kind]);
+	if (likely(!res_slot_take(slot, n)))
 		return true;
-	local_sub(n, &stock->kinds[kind]);
-	res_stock_undo(root, n);
+	local_sub(n, &slot->kinds[kind]);
+	__res_slot_undo(slot, n);
 	return false;
 }
 
 /**
  * res_stock_uncharge_kind() - res_stock_uncharge() of units of a kind
- * @root: the resource, with @kinds
+ * @stock: that of a resource with kinds
  * @owner: see res_stock_uncharge()
  * @n: see res_stock_uncharge()
  * @kind: see res_stock_note()
@@ -473,35 +541,21 @@ static __always_inline bool res_stock_charge_kind(struct res_root *root,
  * Context: Any context but NMI; preemption off.
  * Return: Whether @n units were uncharged, and noted.
  */
-static __always_inline bool res_stock_uncharge_kind(struct res_root *root,
-						    struct res_owner *owner,
-						    u64 n, unsigned int kind)
+static __always_inline bool
+res_stock_uncharge_kind(struct res_stock __percpu *stock,
+			struct res_owner *owner, u64 n, unsigned int kind)
 {
-	struct res_stock *stock = this_cpu_ptr(root->stock);
+	struct res_slot *slot = res_this_slot(stock, owner);
 
-	if (unlikely(stock->owner != owner || n > RES_STOCK_MAX))
+	if (unlikely(slot->owner != owner || n > RES_SLOT_MAX))
 		return false;
-	local_sub(n, &stock->kinds[kind]);
-	local_add(n, &stock->returned);
-	local_add(n, &stock->units);
+	local_sub(n, &slot->kinds[kind]);
+	local_add(n, &slot->returned);
+	local_add(n, &slot->units);
 	/* Closed is beyond all bounds, too. */
-	if (unlikely((unsigned long)local_read(&stock->units) > stock->high))
-		res_stock_settle(root);
+	if (unlikely((unsigned long)local_read(&slot->units) > slot->cap))
+		__res_slot_settle(slot);
 	return true;
 }
-
-int __must_check res_counter_set_limit(struct res_counter *counter, u64 limit,
-				       bool not_below_usage);
-int __must_check res_counter_set_reserved(struct res_counter *counter,
-					  u64 reserved, u64 limit,
-					  res_shrink_t shrink,
-					  unsigned int retries);
-u64 res_counter_reserve_upto(struct res_counter *counter, u64 reserved,
-			     u64 limit);
-int __must_check res_counter_set_barrier(struct res_counter *counter,
-					 u64 barrier);
-void res_counter_read(struct res_counter *counter, struct res_snapshot *snap);
-void res_counter_reset(struct res_counter *counter, unsigned int what);
-u64 res_counter_restart_max(struct res_counter *counter, u64 *usage);
 
 #endif /* _BC_RES_COUNTER_H */

@@ -54,6 +54,8 @@ enum {
 	BC_FLAG_DEFERRED,	/* on the list of groups with something to tell */
 	BC_FLAG_REFUSED,	/* the first refusal was seen */
 	BC_FLAG_LOG,		/* ... and its first_* fields are to be logged */
+	BC_FLAG_EVENT,		/* there were events */
+	BC_FLAG_DRAIN,		/* what is kept below is wanted */
 };
 
 /* Complete before there is any group below the root; only read after that. */
@@ -113,6 +115,11 @@ static void bc_tell(struct beancounter *bc)
 {
 	struct beancounter *p;
 
+	if (test_and_clear_bit(BC_FLAG_DRAIN, &bc->flags))
+		res_counter_drain(&bc->counter);
+	if (!test_and_clear_bit(BC_FLAG_EVENT, &bc->flags))
+		return;
+
 	if (test_and_clear_bit(BC_FLAG_LOG, &bc->flags))
 		bc_log_refusal(bc);
 	cgroup_file_notify(&bc->events_local_file);
@@ -130,7 +137,7 @@ static void bc_deferred_work(struct work_struct *work)
 		/*
 		 * An event that comes after this puts the group on the list
 		 * anew. Being a full barrier, like its counterpart in
-		 * bc_event(), this keeps the load of next before it, and the
+		 * bc_defer(), this keeps the load of next before it, and the
 		 * count that bc_tell() has others read after it.
 		 */
 		test_and_clear_bit(BC_FLAG_DEFERRED, &bc->flags);
@@ -145,6 +152,8 @@ static void bc_deferred_work(struct work_struct *work)
 
 		while (freed--)
 			static_branch_dec(res->key);
+		if (atomic_xchg(&res->drain, 0))
+			res_root_drain(&res->root);
 	}
 }
 
@@ -158,6 +167,16 @@ static void bc_kick(struct irq_work *unused)
 
 static DEFINE_IRQ_WORK(bc_irq_work, bc_kick);
 
+/* Has bc_deferred_work() look at @bc, to which there is a reference, or to one below. */
+static void bc_defer(struct beancounter *bc)
+{
+	if (test_and_set_bit(BC_FLAG_DEFERRED, &bc->flags))
+		return;
+	css_get(&bc->css);
+	llist_add(&bc->deferred, &bc_deferred);
+	irq_work_queue(&bc_irq_work);
+}
+
 static void bc_event(struct beancounter *bc, enum bc_event event)
 {
 	struct beancounter *p;
@@ -165,13 +184,8 @@ static void bc_event(struct beancounter *bc, enum bc_event event)
 	atomic64_inc(&bc->events_local[event]);
 	for (p = bc; p; p = bc_parent(p))
 		atomic64_inc(&p->events[event]);
-
-	if (test_and_set_bit(BC_FLAG_DEFERRED, &bc->flags))
-		return;
-	/* Somebody has a reference to @bc, or to a group below. */
-	css_get(&bc->css);
-	llist_add(&bc->deferred, &bc_deferred);
-	irq_work_queue(&bc_irq_work);
+	set_bit(BC_FLAG_EVENT, &bc->flags);
+	bc_defer(bc);
 }
 
 static void bc_refused_at(const struct res_refusal *refusal, enum bc_event event)
@@ -299,6 +313,34 @@ static void bc_owner_freed(struct res_root *root)
 		irq_work_queue(&bc_irq_work);
 }
 
+/* A charge that could not wait has found no room: the next one may. */
+static void bc_drain_later(struct res_root *root, struct res_counter *counter)
+{
+	struct beancounter *bc;
+
+	if (!counter) {
+		if (!atomic_xchg(&root_resource(root)->drain, 1))
+			irq_work_queue(&bc_irq_work);
+		return;
+	}
+	bc = counter_bc(counter);
+	if (!test_bit(BC_FLAG_DRAIN, &bc->flags) && css_tryget(&bc->css)) {
+		set_bit(BC_FLAG_DRAIN, &bc->flags);
+		bc_defer(bc);
+		css_put(&bc->css);
+	}
+}
+
+static bool bc_counter_tryget(struct res_counter *counter)
+{
+	return css_tryget(&counter_bc(counter)->css);
+}
+
+static void bc_counter_put(struct res_counter *counter)
+{
+	css_put(&counter_bc(counter)->css);
+}
+
 static const struct res_counter_ops bc_counter_ops = {
 	.capacity	= bc_capacity,
 	.privileged	= bc_privileged,
@@ -306,6 +348,9 @@ static const struct res_counter_ops bc_counter_ops = {
 	.limit_hit	= bc_limit_hit,
 	.refused	= bc_refused,
 	.forced		= bc_forced,
+	.drain_later	= bc_drain_later,
+	.tryget		= bc_counter_tryget,
+	.put		= bc_counter_put,
 	.owner_freed	= bc_owner_freed,
 };
 
@@ -452,37 +497,12 @@ struct res_owner *bc_get_owner(struct bc_resource *res,
 	for (bc = css->parent ? css_bc(css) : NULL; bc; bc = bc_parent(bc)) {
 		/* None, if the group was removed. */
 		owner = READ_ONCE(bc->counter.owner);
-		if (owner && res_owner_tryget(owner))
+		if (!IS_ERR(owner) && res_owner_tryget(owner))
 			break;
 		owner = NULL;
 	}
 	rcu_read_unlock();
 	return owner;
-}
-
-/**
- * bc_charge_upto() - charge the current task's group for as much as there is
- * @res: the resource
- * @n: units, at least 1
- * @severity: see bc_charge()
- * @may_block: see bc_charge()
- * @owner: is set to what to keep with the objects, for bc_uncharge(); %NULL:
- *	nobody was charged
- *
- * Context: As bc_charge().
- * Return: How many units were charged, 0 to @n; or @n, if nobody is to be charged.
- */
-u64 bc_charge_upto(struct bc_resource *res, u64 n, enum bc_severity severity,
-		   bool may_block, struct res_owner **owner)
-{
-	struct beancounter *bc = bc_get_current(res);
-
-	*owner = NULL;
-	if (!bc)
-		return n;
-	n = res_counter_charge_upto(&bc->counter, n, severity, may_block, owner);
-	css_put(&bc->css);
-	return n;
 }
 
 /**
@@ -493,25 +513,24 @@ u64 bc_charge_upto(struct bc_resource *res, u64 n, enum bc_severity severity,
  * A reservation of @bc or of a group above does where usage there stays within
  * it.
  *
- * No lock is held: usage may change before the charge is made, and units that
- * other CPUs have in stock are in usage, and taken to be none. So of several
- * charges that race for the last reserved units, more may be found to be
- * covered than are. The charge itself goes to a group above then, and is
- * bounded there.
+ * Usage may change before the charge is made: of several charges that race for the
+ * last reserved units, more may be found to be covered than are. The charge itself goes
+ * to a group above then, and is bounded there.
  *
- * Context: Any. @bc stays.
+ * Context: Task context; for what is refused otherwise. @bc stays.
  * Return: Whether it does.
  */
 bool bc_covered(struct beancounter *bc, u64 n)
 {
-	u64 usage, stocked, reserved;
 	struct res_counter *counter;
+	struct res_snapshot snap;
 
 	for (counter = &bc->counter; counter; counter = counter->parent) {
-		usage = READ_ONCE(counter->usage);
-		stocked = READ_ONCE(counter->stocked);
-		reserved = READ_ONCE(counter->reserved);
-		if (reserved && usage - min(usage, stocked) + n <= reserved)
+		if (!READ_ONCE(counter->reserved))
+			continue;
+		/* Without what CPUs have in stock, as it may be needed. */
+		res_counter_read(counter, &snap);
+		if (snap.usage + n <= snap.reserved)
 			return true;
 	}
 	return false;
@@ -566,8 +585,8 @@ static int bc_init_resource(struct bc_resource *res, struct beancounter *machine
 {
 	int err;
 
-	res->root.stock_min = res->stock_min;
-	res->root.prefetch = res->stock_min;
+	res->root.batch_min = res->batch_min;
+	res->root.batch_max = res->batch_max;
 	while (res->root.kinds < RES_KINDS && res->kinds[res->root.kinds])
 		res->root.kinds++;
 	err = res_root_init(&res->root, &bc_counter_ops);
@@ -647,6 +666,7 @@ struct cgroup_subsys_state *bc_css_alloc(struct bc_resource *res,
 
 remove:
 	res_counter_remove(&bc->counter);
+	res_counter_destroy(&bc->counter);
 free:
 	kfree(bc);
 	return ERR_PTR(err);
@@ -700,6 +720,7 @@ void bc_css_free(struct cgroup_subsys_state *css)
 	res_counter_remove(&bc->counter);
 	if (bc->res->fini)
 		bc->res->fini(bc);
+	res_counter_destroy(&bc->counter);
 	kfree(bc->peaks);
 	kfree(bc);
 }

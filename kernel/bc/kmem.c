@@ -97,8 +97,9 @@ static struct bc_resource kmem_resource = {
 	.exhausted	= -ENOMEM,
 	.bytes		= true,
 	.size		= sizeof(struct kmem_group),
-	/* What memcg takes at a time, too: a fork takes about half of it. */
-	.stock_min	= SZ_256K,
+	/* A fork takes about as much as what memcg takes at a time. */
+	.batch_min	= SZ_32K,
+	.batch_max	= SZ_256K,
 	.kinds		= { "slab", "page", "vmalloc" },
 	.init		= kmem_init,
 	.capacity	= kmem_capacity,
@@ -210,7 +211,7 @@ static __always_inline struct res_owner *kmem_charge_fastpath(u64 n,
 	/* Without preemption, the group and its owner do not go away. */
 	preempt_disable();
 	owner = READ_ONCE(css_bc(task_css(current, kmem_cgrp_id))->counter.owner);
-	charged = res_stock_charge_kind(&kmem_resource.root, owner, n, kind);
+	charged = res_stock_charge_kind(kmem_resource.root.stock, owner, n, kind);
 	preempt_enable();
 	return likely(charged) ? owner : NULL;
 }
@@ -237,7 +238,7 @@ static __always_inline void kmem_uncharge(struct res_owner *owner, u64 n,
 	bool uncharged;
 
 	preempt_disable();
-	uncharged = res_stock_uncharge_kind(&kmem_resource.root, owner, n, kind);
+	uncharged = res_stock_uncharge_kind(kmem_resource.root.stock, owner, n, kind);
 	preempt_enable();
 	if (unlikely(!uncharged))
 		kmem_uncharge_slowpath(owner, n, kind);

@@ -275,10 +275,12 @@ static void bc_reserved(struct beancounter *bc, u64 old)
 static int bc_reserve(struct beancounter *bc, u64 reserved, u64 limit)
 {
 	u64 old = bc->counter.reserved;
+	struct res_refusal lacking;
 	int err;
 
-	err = res_counter_set_reserved(&bc->counter, reserved, limit,
-				       bc_note_lacking, 1);
+	err = res_counter_set_reserved(&bc->counter, reserved, limit, &lacking);
+	if (lacking.counter)
+		bc_note_lacking(&lacking);
 	bc_reserved(bc, old);
 	return err;
 }

@@ -2,21 +2,26 @@
 /*
  * The charge engine under fire
  *
- * kernel/bc/res_counter.c, compiled as it is, run by threads that stand for CPUs,
- * each with its stocks: they charge and uncharge, by the fast paths first as the
- * core does, and are interrupted at any moment by signals that do so, too; they
- * move bounds, borrow, repay, make and remove groups, and go offline. An observer
- * checks the invariants all the while. Now and then all but one pause: then every
- * number must be exactly what objects hold, and a charge must fit to the last unit
- * although there are stocks on the other CPUs. At the end everything must be
- * exactly zero, with every owner freed.
+ * kernel/bc/engine/, compiled as it is, run by threads that stand for CPUs, each with
+ * its stocks: they charge and uncharge, by the fast paths first as the core does, and
+ * are interrupted at any moment by signals that do so, too. There are more groups than
+ * a CPU has slots; a unit that one CPU has charged another one may uncharge; units move
+ * between groups. Meanwhile bounds move, units are reserved and given back, groups are
+ * made and removed, CPUs go offline, and a workqueue drains what it is asked to. An
+ * observer checks what must hold at every instant. Now and then all but the
+ * administrator pause: then every number must be exactly what objects hold, each unit
+ * must be in one place, and a charge that may block must fit to the last unit, although
+ * others have credit and stock. At the end everything must be exactly zero, with every
+ * owner freed.
  *
  * usage: hammer [SECONDS [SEED]]
  *
- * With an even seed there are forced charges, limits below usage, and interrupts
+ * With an even seed there are forced charges, moves, limits below usage, and interrupts
  * that pass barriers. Then usage may be above a bound, which with an odd one it must
  * never be. Seeds differ by their second bit in size: bounds of some hundred units,
- * where a CPU keeps a handful, or of some ten thousand.
+ * where a CPU keeps a handful, or of some ten thousand. And by their third bit: there
+ * is too little for all, and something is always being drained; or there is plenty most
+ * of the time, and CPUs have stock.
  *
  * What objects hold is counted here, too: by ghosts, one for each group and kept when
  * that is gone. They count a unit after it was charged and until before it is
@@ -32,26 +37,37 @@
 
 #define RESOURCES	2
 #define WORKERS		4
-#define GROUPS		24	/* places for groups; a parent comes before its children */
+#define GROUPS		40	/* places for groups; a parent comes before its children */
 #define OBJECTS		64	/* by worker */
 #define SHARED		64	/* that CPUs pass to each other */
 #define FULL		400	/* units that the machine has, times scale */
 #define FOR_ALL		360	/* ... without privilege */
 
 /* CPUs: the main thread is 0. */
-enum { FIRST_WORKER = 1, ADMIN = FIRST_WORKER + WORKERS, OBSERVER };
+enum { FIRST_WORKER = 1, ADMIN = FIRST_WORKER + WORKERS, OBSERVER, KWORKER };
 
+/* @held: by objects of the group and of all below it; @own: of the group alone. */
 struct ghost {
 	u64			held[RESOURCES];
+	u64			own[RESOURCES];
+	struct res_owner	*owner[RESOURCES];
+	bool			dead;		/* the group was removed */
 	struct ghost		*parent;
 	struct ghost		*all;
 };
 
+struct drain {
+	struct drain		*next;
+	struct res_counter	*counter;
+	bool			queued;
+};
+
 struct group {
 	struct res_counter	counter[RESOURCES];	/* freed with the group, after RCU */
+	struct drain		drain[RESOURCES];
 	struct group		*parent;
 	struct ghost		*ghost;
-	int			refs;		/* of whoever may sleep in a charge */
+	int			refs;
 	struct rcu_head		rcu;
 };
 
@@ -60,7 +76,7 @@ struct object {
 	u64			n;
 	int			res;
 	struct ghost		*ghost;
-	bool			busy;		/* if shared: somebody's */
+	bool			busy;		/* if shared: a CPU uses it */
 };
 
 static struct res_root root[RESOURCES];
@@ -70,20 +86,26 @@ static struct ghost machine, *ghosts;
 static pthread_mutex_t tree_mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct object shared[SHARED];
 
-static bool stop;
+static bool stop, stop_drains;
 static bool quiet;		/* all but the administrator pause ... */
 static int pausing;		/* ... and so many do */
 
 static u64 made, freed, charges, fast, refusals, interrupts, removals, offline;
-static u64 checks, quiets, moves;
+static u64 checks, quiets, moves, drains, rooms, crossings, kept;
 static unsigned int seed = 2007, scale;
-static bool wild;
+static bool wild, roomy;
 
 static __thread unsigned int rnd;
 static __thread unsigned int favourite;		/* the group charged most */
 static __thread struct object by_irq[8];
+static __thread struct res_owner *kept_owner;
 static __thread bool ended;			/* for interrupts */
 static __thread bool exact;			/* no privileges, no second tries */
+
+/* Counters to be drained, and whether a root is. */
+static struct drain *to_drain;
+static bool root_to_drain[RESOURCES];
+static bool draining;
 
 static void count(u64 *what)
 {
@@ -102,32 +124,47 @@ void shim_warn(const char *file, int line)
 	abort();
 }
 
-/* The group at @i and all above it, and who has what in stock, for us to look at. */
+/* The group at @i and all above it, and what CPUs have in stock, for us to look at. */
 static void dump(int res, int i)
 {
-	int cpu, j;
+	int cpu, j, k;
 
 	for (; i >= 0; i = parent_of[i]) {
 		struct res_counter *c = &groups[i]->counter[res];
 
-		fprintf(stderr, "%d: usage %lld reserved %lld barrier %lld limit %lld stocked %lld closed %u, by objects %lld\n",
-			i, (long long)c->usage, (long long)c->reserved,
-			(long long)c->barrier, (long long)c->limit,
-			(long long)c->stocked, c->closed,
-			(long long)groups[i]->ghost->held[res]);
+		fprintf(stderr, "%d: used %lld taken %lld given %lld inherited %lld reserved %lld barrier %lld limit %lld keep %lld closed %u state %d linked %d awaited %d, by objects %lld\n",
+			i, (long long)c->used, (long long)c->taken,
+			(long long)c->given, (long long)c->inherited,
+			(long long)c->reserved, (long long)c->barrier,
+			(long long)c->limit, (long long)c->keep, c->closed, c->state,
+			c->linked, c->awaited, (long long)groups[i]->ghost->held[res]);
 	}
 	for_each_possible_cpu(cpu) {
-		struct res_stock *stock = per_cpu_ptr(root[res].stock, cpu);
+		for (k = 0; k < RES_SLOTS; k++) {
+			struct res_slot *slot = &per_cpu_ptr(root[res].stock, cpu)->slot[k];
 
-		for (j = 0; j < GROUPS; j++)
-			if (groups[j] && stock->counter == &groups[j]->counter[res])
-				fprintf(stderr, "CPU %d: stock of %d: %ld of %lu, recall %d\n",
-					cpu, j, local_read(&stock->units),
-					stock->cap, stock->recall);
+			if (res_slot_closed(local_read(&slot->units)))
+				continue;
+			for (j = 0; j < GROUPS; j++)
+				if (groups[j] && slot->owner == groups[j]->counter[res].owner)
+					fprintf(stderr, "CPU %d: slot %d of %d: %ld of %lu\n",
+						cpu, k, j, local_read(&slot->units),
+						slot->cap);
+		}
 	}
-	fprintf(stderr, "the machine: usage %lld closed %d, by objects %lld\n",
+	for (j = 0; j < GROUPS; j++) {
+		struct res_counter *c = groups[j] ? &groups[j]->counter[res] : NULL;
+
+		if (c && c->taken > max(c->used, c->reserved))
+			fprintf(stderr, "%d, child of %d: used %lld taken %lld reserved %lld keep %lld linked %d\n",
+				j, parent_of[j], (long long)c->used,
+				(long long)c->taken, (long long)c->reserved,
+				(long long)c->keep, c->linked);
+	}
+	fprintf(stderr, "the machine: usage %lld closed %d state %d, by objects %lld\n",
 		(long long)atomic64_read(&root[res].usage),
-		atomic_read(&root[res].closed), (long long)machine.held[res]);
+		atomic_read(&root[res].closed), root[res].state,
+		(long long)machine.held[res]);
 }
 
 static unsigned int below(unsigned int bound)
@@ -138,9 +175,15 @@ static unsigned int below(unsigned int bound)
 
 /* Callbacks */
 
+/* What bounds are multiplied with. */
+static u64 plenty(void)
+{
+	return roomy ? 8 * scale : scale;
+}
+
 static u64 capacity(struct res_root *r, enum bc_severity severity)
 {
-	return (severity == BC_BARRIER ? FOR_ALL : FULL) * scale;
+	return (severity == BC_BARRIER ? FOR_ALL : FULL) * plenty();
 }
 
 static bool privileged(void)
@@ -159,23 +202,22 @@ static bool limit_hit(const struct res_refusal *refusal, bool may_block)
 	return !exact && below(4) == 0;
 }
 
-static bool shrink(const struct res_refusal *lacking)
-{
-	if (lacking->usage + lacking->n <= lacking->bound)
-		fail("asked to shrink where there is room");
-	might_sleep();
-	sched_yield();
-	return true;
-}
-
 static void refused(const struct res_refusal *refusal)
 {
 	/* What we are handed must be there to be read. */
 	if (!refusal->counter->root)
-		fail("a refusal by nobody");
+		fail("a refusal by no counter");
 	if (refusal->usage + refusal->n <= refusal->bound)
 		fail("a refusal where there is room");
 	count(&refusals);
+}
+
+static void forced(const struct res_refusal *refusal)
+{
+	if (!refusal->counter->root)
+		fail("forced in no counter");
+	if (!wild)
+		fail("forced without force");
 }
 
 static void owner_freed(struct res_root *r)
@@ -183,12 +225,36 @@ static void owner_freed(struct res_root *r)
 	count(&freed);
 }
 
+static void barrier_hit(struct res_counter *counter)
+{
+	if (!counter->root)
+		fail("a barrier of no counter");
+	count(&crossings);
+}
+
+static void room(struct res_root *r, struct res_counter *counter)
+{
+	if (counter && counter->root != r)
+		fail("room in no counter");
+	count(&rooms);
+}
+
+static void drain_later(struct res_root *r, struct res_counter *counter);
+static bool tryget(struct res_counter *counter);
+static void put(struct res_counter *counter);
+
 static const struct res_counter_ops ops = {
 	.capacity	= capacity,
 	.privileged	= privileged,
+	.barrier_hit	= barrier_hit,
 	.limit_hit	= limit_hit,
 	.refused	= refused,
+	.forced		= forced,
+	.room		= room,
+	.drain_later	= drain_later,
 	.owner_freed	= owner_freed,
+	.tryget		= tryget,
+	.put		= put,
 };
 
 /* Groups: their lifetime is cgroup core's. */
@@ -205,14 +271,106 @@ static bool group_get(struct group *g)
 	return true;
 }
 
+static void group_free(struct rcu_head *head)
+{
+	struct group *g = container_of(head, struct group, rcu);
+	int r;
+
+	for (r = 0; r < RESOURCES; r++)
+		res_counter_destroy(&g->counter[r]);
+	free(g);
+}
+
 static void group_put(struct group *g)
 {
 	while (g && !__atomic_sub_fetch(&g->refs, 1, __ATOMIC_ACQ_REL)) {
 		struct group *parent = g->parent;
 
-		shim_call_rcu(&g->rcu, g);
+		call_rcu(&g->rcu, group_free);
 		g = parent;
 	}
+}
+
+static struct group *group_of(struct res_counter *counter)
+{
+	int r = counter->root - root;
+
+	return container_of(counter - r, struct group, counter[0]);
+}
+
+static bool tryget(struct res_counter *counter)
+{
+	return group_get(group_of(counter));
+}
+
+static void put(struct res_counter *counter)
+{
+	group_put(group_of(counter));
+}
+
+/* The workqueue */
+
+static void drain_later(struct res_root *r, struct res_counter *counter)
+{
+	struct drain *drain;
+
+	if (!counter) {
+		smp_store_release(&root_to_drain[r - root], true);
+		return;
+	}
+	if (!group_get(group_of(counter)))
+		return;
+	/* As a work item: in memory that is there. */
+	drain = &group_of(counter)->drain[r - root];
+	if (xchg(&drain->queued, true)) {
+		group_put(group_of(counter));
+		return;
+	}
+	drain->counter = counter;
+	drain->next = READ_ONCE(to_drain);
+	while (!try_cmpxchg(&to_drain, &drain->next, drain))
+		;
+}
+
+static void run_drains(void)
+{
+	struct drain *drain, *next;
+	int r;
+
+	smp_store_release(&draining, true);
+	for (r = 0; r < RESOURCES; r++)
+		if (READ_ONCE(root_to_drain[r]) && xchg(&root_to_drain[r], false)) {
+			res_root_drain(&root[r]);
+			count(&drains);
+		}
+	for (drain = xchg(&to_drain, NULL); drain; drain = next) {
+		struct res_counter *counter = drain->counter;
+
+		next = drain->next;
+		smp_store_release(&drain->queued, false);
+		res_counter_drain(counter);
+		group_put(group_of(counter));
+		count(&drains);
+	}
+	smp_store_release(&draining, false);
+}
+
+static bool drains_wait(void)
+{
+	int r;
+
+	for (r = 0; r < RESOURCES; r++)
+		if (READ_ONCE(root_to_drain[r]))
+			return true;
+	return READ_ONCE(to_drain);
+}
+
+/* All other CPUs pause: waits until the workqueue has nothing to do. */
+static void wait_for_drains(void)
+{
+	while (!READ_ONCE(stop) &&
+	       (drains_wait() || smp_load_acquire(&draining) || drains_wait()))
+		shim_pause();
 }
 
 /* The group at place @i, with a reference, or NULL. */
@@ -231,10 +389,11 @@ static struct group *group_find(int i)
 /* Under tree_mutex, or before there are threads. */
 static void make_group(int i)
 {
-	struct group *g = calloc(1, sizeof(*g));
+	struct group *g = aligned_alloc(64, sizeof(*g));
 	struct ghost *ghost = calloc(1, sizeof(*ghost));
 	int p = parent_of[i], r;
 
+	memset(g, 0, sizeof(*g));
 	g->refs = 1;
 	g->parent = p < 0 ? NULL : groups[p];
 	if (g->parent && !group_get(g->parent))
@@ -248,6 +407,7 @@ static void make_group(int i)
 				     p < 0 ? NULL : &groups[p]->counter[r],
 				     &root[r]))
 			fail("no memory");
+		ghost->owner[r] = g->counter[r].owner;
 		count(&made);
 	}
 	smp_store_release(&groups[i], g);
@@ -259,6 +419,7 @@ static void remove_group(int i)
 	int r;
 
 	smp_store_release(&groups[i], NULL);
+	WRITE_ONCE(g->ghost->dead, true);
 	for (r = 0; r < RESOURCES; r++)
 		res_counter_remove(&g->counter[r]);
 	count(&removals);
@@ -279,19 +440,34 @@ static void note(struct res_root *r, struct res_owner *owner, unsigned int kind,
 	if (!r->kinds)
 		return;
 	preempt_disable();
-	res_stock_note(r, owner, kind, n);
+	res_stock_note(r->stock, owner, kind, n);
 	preempt_enable();
 }
 
 static void hold_noted(struct object *o, int res, struct ghost *ghost,
 		       struct res_owner *owner, u64 n)
 {
+	/* If the group was removed meanwhile, an ancestor was charged. */
+	while (ghost != &machine && ghost->owner[res] != owner)
+		ghost = ghost->parent;
+	if (ghost == &machine)
+		fail("a group elsewhere was charged");
 	o->owner = owner;
 	o->n = n;
 	o->res = res;
 	o->ghost = ghost;
+	__atomic_fetch_add(&ghost->own[res], n, __ATOMIC_RELAXED);
 	for (; ghost; ghost = ghost->parent)
 		__atomic_fetch_add(&ghost->held[res], n, __ATOMIC_RELAXED);
+}
+
+static void ghost_sub(struct ghost *ghost, int res, u64 n)
+{
+	if (__atomic_fetch_sub(&ghost->own[res], n, __ATOMIC_RELAXED) < n)
+		fail("a ghost is wrong");
+	for (; ghost; ghost = ghost->parent)
+		if (__atomic_fetch_sub(&ghost->held[res], n, __ATOMIC_RELAXED) < n)
+			fail("a ghost is wrong");
 }
 
 static void hold(struct object *o, int res, struct ghost *ghost,
@@ -306,22 +482,18 @@ static void release(struct object *o, u64 n)
 {
 	struct res_owner *owner = o->owner;
 	struct res_root *r = &root[o->res];
-	struct ghost *ghost;
 	bool uncharged;
 
-	for (ghost = o->ghost; ghost; ghost = ghost->parent)
-		if (__atomic_fetch_sub(&ghost->held[o->res], n,
-				       __ATOMIC_RELAXED) < n)
-			fail("a ghost is wrong");
+	ghost_sub(o->ghost, o->res, n);
 	o->n -= n;
 	if (!o->n)
 		o->owner = NULL;
 
 	preempt_disable();
 	if (r->kinds)
-		uncharged = res_stock_uncharge_kind(r, owner, n, kind_of(o));
+		uncharged = res_stock_uncharge_kind(r->stock, owner, n, kind_of(o));
 	else
-		uncharged = res_stock_uncharge(r, owner, n);
+		uncharged = res_stock_uncharge(r->stock, owner, n);
 	preempt_enable();
 	if (uncharged) {
 		count(&fast);
@@ -334,16 +506,12 @@ static void release(struct object *o, u64 n)
 /* Has another group charged for @o, by force. */
 static void move(struct object *o, int i)
 {
-	struct ghost *ghost = o->ghost;
 	struct group *g = group_find(i);
 	struct res_owner *owner;
 
 	if (!g)
 		return;
-	for (; ghost; ghost = ghost->parent)
-		if (__atomic_fetch_sub(&ghost->held[o->res], o->n,
-				       __ATOMIC_RELAXED) < o->n)
-			fail("a ghost is wrong");
+	ghost_sub(o->ghost, o->res, o->n);
 	owner = res_counter_move(o->owner, &g->counter[o->res], o->n);
 	o->owner = NULL;
 	if (owner)
@@ -379,10 +547,10 @@ static bool charge_fast(struct object *o, int res, int i, u64 n)
 		owner = READ_ONCE(g->counter[res].owner);
 		ghost = g->ghost;
 		if (root[res].kinds)
-			charged = res_stock_charge_kind(&root[res], owner, n,
+			charged = res_stock_charge_kind(root[res].stock, owner, n,
 							kind_of(o));
 		else
-			charged = res_stock_charge(&root[res], owner, n);
+			charged = res_stock_charge(root[res].stock, owner, n);
 	}
 	preempt_enable();
 	if (charged) {
@@ -416,48 +584,6 @@ static void charge_slowly(struct object *o, int res, int i, u64 n)
 		hold(o, res, ghost, owner, n);
 }
 
-static void charge_upto(struct object *o, int res, int i, u64 n)
-{
-	struct res_owner *owner;
-	struct group *g = group_find(i);
-	u64 got;
-
-	if (!g)
-		return;
-	got = res_counter_charge_upto(&g->counter[res], n, some_severity(),
-				      in_task(), &owner);
-	if (got > n || (owner && !got))
-		fail("charge_upto: not so many as said");
-	if (owner)
-		hold(o, res, g->ghost, owner, got);
-	group_put(g);
-}
-
-/* Of both resources, or of one for two trees. */
-static void charge_all(struct object *o, struct object *o2, int i, int j, u64 n)
-{
-	struct group *g = group_find(i), *h = group_find(j);
-	struct res_claim claims[2];
-	int res = below(2);
-	int res2 = below(2) ? res : !res;
-
-	if (!g || !h)
-		goto out;
-	if (g->counter[res].top == h->counter[res2].top)
-		res2 = !res;
-	claims[0] = (struct res_claim){ .counter = &g->counter[res], .n = n };
-	claims[1] = (struct res_claim){ .counter = &h->counter[res2], .n = 1 + n / 2 };
-	if (!res_counter_charge_all(claims, 2, some_severity(), in_task())) {
-		if (claims[0].owner)
-			hold(o, res, g->ghost, claims[0].owner, claims[0].n);
-		if (claims[1].owner)
-			hold(o2, res2, h->ghost, claims[1].owner, claims[1].n);
-	}
-out:
-	group_put(g);
-	group_put(h);
-}
-
 static void charge(struct object *o)
 {
 	int i = below(8) ? favourite : below(GROUPS);
@@ -465,9 +591,7 @@ static void charge(struct object *o)
 	int res = below(RESOURCES);
 
 	count(&charges);
-	if (!below(32))
-		charge_upto(o, res, i, n);
-	else if (!charge_fast(o, res, i, n))
+	if (!charge_fast(o, res, i, n))
 		charge_slowly(o, res, i, n);
 }
 
@@ -492,7 +616,7 @@ static void use_shared(void)
 
 static void interrupt(void)
 {
-	if (ended || READ_ONCE(quiet))
+	if (ended || smp_load_acquire(&quiet))
 		return;
 	count(&interrupts);
 	if (below(8))
@@ -520,6 +644,30 @@ static void go_offline(void)
 	count(&offline);
 }
 
+/* As a controller whose objects hold owners and no units. */
+static void keep_owner(int i, int res)
+{
+	struct res_owner *owner = NULL;
+	struct group *g;
+
+	rcu_read_lock();
+	g = smp_load_acquire(&groups[i]);
+	if (g)
+		owner = READ_ONCE(g->counter[res].owner);
+	if (owner && owner != RES_OWNER_REMOVED && !res_owner_tryget(owner))
+		owner = NULL;
+	if (kept_owner && res_owner_counter(kept_owner) &&
+	    !res_owner_counter(kept_owner)->root)
+		fail("an owner of no counter");
+	rcu_read_unlock();
+	if (owner == RES_OWNER_REMOVED)
+		owner = NULL;
+	if (kept_owner)
+		res_owner_put(kept_owner);
+	kept_owner = owner;
+	count(&kept);
+}
+
 static void *worker(void *arg)
 {
 	struct object objects[OBJECTS] = { };
@@ -536,8 +684,8 @@ static void *worker(void *arg)
 			favourite = below(GROUPS);
 		if (!below(500)) {
 			go_offline();
-		} else if (!below(32) && o != objects && !o->owner && !o[-1].owner) {
-			charge_all(o, o - 1, favourite, below(GROUPS), some_units());
+		} else if (!below(64)) {
+			keep_owner(below(GROUPS), below(RESOURCES));
 		} else if (wild && o->owner && !root[o->res].kinds && !below(16)) {
 			move(o, below(GROUPS));
 		} else if (below(4)) {
@@ -556,6 +704,8 @@ static void *worker(void *arg)
 	for (i = 0; i < 8; i++)
 		if (by_irq[i].owner)
 			release(&by_irq[i], by_irq[i].n);
+	if (kept_owner)
+		res_owner_put(kept_owner);
 	shim_offline();
 	return NULL;
 }
@@ -610,7 +760,7 @@ static bool model_fits(struct model *m, int res, int i, u64 n,
 /* The most that fits into the group at @i. */
 static u64 model_room(struct model *m, int res, int i, enum bc_severity severity)
 {
-	u64 fits = 0, not = 2 * FULL * scale;
+	u64 fits = 0, not = 2 * FULL * plenty();
 
 	while (not - fits > 1) {
 		u64 n = (fits + not) / 2;
@@ -623,21 +773,150 @@ static u64 model_room(struct model *m, int res, int i, enum bc_severity severity
 	return fits;
 }
 
+/* Units that CPUs have in stock of the group at @i. */
+static u64 in_stock(int res, int i)
+{
+	u64 units = 0;
+	int cpu, k;
+
+	for_each_possible_cpu(cpu) {
+		for (k = 0; k < RES_SLOTS; k++) {
+			struct res_slot *slot = &per_cpu_ptr(root[res].stock, cpu)->slot[k];
+			long n = local_read(&slot->units);
+
+			if (slot->owner == groups[i]->counter[res].owner &&
+			    !res_slot_closed(n))
+				units += n;
+		}
+	}
+	return units;
+}
+
+/* What can be said of a slot when its CPU does nothing. */
+static void check_slots(int res, bool last)
+{
+	int cpu, i, k;
+
+	for_each_possible_cpu(cpu) {
+		for (k = 0; k < RES_SLOTS; k++) {
+			struct res_slot *slot = &per_cpu_ptr(root[res].stock, cpu)->slot[k];
+			long units = local_read(&slot->units);
+
+			if (res_slot_closed(units)) {
+				if (units != RES_SLOT_CLOSED)
+					fail("quiet, and something was put into a closed slot");
+				if (local_read(&slot->returned) ||
+				    local_read(&slot->kinds[0]) ||
+				    local_read(&slot->kinds[1]) ||
+				    local_read(&slot->kinds[2]))
+					fail("quiet, and something was not noted of a closed slot");
+				continue;
+			}
+			if (last)
+				fail("a slot is open at the end");
+			/* Its cap may have been lowered since. */
+			if (units < 0 || units > 3 * (long)root[res].batch_max) {
+				fprintf(stderr, "CPU %d, slot %d: %ld of %lu\n", cpu, k,
+					units, slot->cap);
+				fail("quiet, and a slot has what it should not have");
+			}
+			if (!cpu_online(cpu))
+				fail("a slot of a CPU that is offline");
+			for (i = 0; i < GROUPS; i++)
+				if (groups[i] && slot->owner == groups[i]->counter[res].owner)
+					break;
+			if (i == GROUPS)
+				fail("a slot of a group that is not there");
+		}
+	}
+}
+
+/* The unit that a removed group's objects hold is that of an ancestor that is there. */
+static u64 ghosts_left(struct ghost *ghost, int res)
+{
+	struct ghost *g, *live;
+	u64 left = 0;
+
+	for (g = ghosts; g; g = g->all) {
+		if (!g->dead)
+			continue;
+		for (live = g; live && live->dead; live = live->parent)
+			;
+		if (live == ghost)
+			left += READ_ONCE(g->own[res]);
+	}
+	return left;
+}
+
+/* Nothing is in flight, and no drain: each unit is in one place. */
+static void check_places(int res, bool last)
+{
+	u64 taken[GROUPS] = { 0 }, lent[GROUPS] = { 0 }, pledged[GROUPS] = { 0 };
+	u64 at_root = 0;
+	int i;
+
+	check_slots(res, last);
+	for (i = GROUPS - 1; i >= 0; i--) {
+		struct res_counter *c;
+		struct ghost *ghost;
+		const char *wrong = NULL;
+		u64 stock;
+
+		if (!groups[i])
+			continue;
+		c = &groups[i]->counter[res];
+		ghost = groups[i]->ghost;
+		stock = in_stock(res, i);
+		if (c->given != taken[i])
+			wrong = "given is not what the children have taken";
+		if (c->used - c->given - c->inherited != ghost->own[res] + stock)
+			wrong = "held is not what objects hold and CPUs have in stock";
+		if (c->inherited != ghosts_left(ghost, res))
+			wrong = "inherited is not what objects of removed groups hold";
+		if (c->taken < max(c->used, c->reserved))
+			wrong = "more used than taken";
+		if (c->lent != lent[i])
+			wrong = "lent is not what the children have reserved";
+		if (c->pledged != pledged[i])
+			wrong = "pledged is not what the children have and pledge";
+		if (!c->linked && (stock || c->keep || !list_empty(&c->slots) ||
+				   !list_empty(&c->active) ||
+				   c->taken > max(c->used, c->reserved)))
+			wrong = "something is at hand where no drain finds it";
+		if (c->closed != c->awaited)
+			wrong = "closed for good";
+		if (last && c->taken != max(c->used, c->reserved))
+			wrong = "credit is left";
+		if (last && (c->used != c->given || c->inherited))
+			wrong = "units are left";
+		if (wrong) {
+			dump(res, i);
+			fail(wrong);
+		}
+		if (parent_of[i] < 0) {
+			at_root += c->taken;
+		} else {
+			taken[parent_of[i]] += c->taken;
+			lent[parent_of[i]] += c->reserved;
+			pledged[parent_of[i]] += max(c->pledged, c->reserved);
+		}
+	}
+	if ((u64)atomic64_read(&root[res].usage) !=
+	    at_root + ghosts_left(&machine, res))
+		fail("quiet, and the root has not what the groups have taken");
+	if (atomic_read(&root[res].closed) != root[res].awaited)
+		fail("the root is closed for good");
+}
+
 static void check_exact(int res)
 {
 	struct model m;
-	int cpu, i;
+	int i;
 
-	/* Nothing is in flight, but for stocks that are just being recalled. */
-	for_each_possible_cpu(cpu) {
-		struct res_stock *stock = per_cpu_ptr(root[res].stock, cpu);
-		long units = local_read(&stock->units);
-
-		if (units > (long)READ_ONCE(stock->cap) ||
-		    (units < 0 && units != RES_STOCK_CLOSED))
-			fail("quiet, and a stock has what it should not have");
-	}
-
+	wait_for_drains();
+	if (READ_ONCE(stop))
+		return;
+	check_places(res, false);
 	model_make(&m, res);
 	for (i = 0; i < GROUPS; i++) {
 		struct res_snapshot snap;
@@ -645,8 +924,16 @@ static void check_exact(int res)
 		if (!groups[i])
 			continue;
 		res_counter_read(&groups[i]->counter[res], &snap);
-		if (snap.usage != m.usage[i])
+		if (snap.usage != m.usage[i]) {
+			fprintf(stderr, "usage %lld, by objects %lld\n",
+				(long long)snap.usage, (long long)m.usage[i]);
+			dump(res, i);
 			fail("quiet, and usage is not what objects hold");
+		}
+		if (snap.usage + snap.stocked != groups[i]->counter[res].used)
+			fail("quiet, and usage and stock are not what is used");
+		if (snap.held != groups[i]->ghost->own[res])
+			fail("quiet, and held is not what objects hold");
 		if (root[res].kinds &&
 		    snap.kinds[0] + snap.kinds[1] + snap.kinds[2] !=
 		    ghost_held(groups[i]->ghost, res))
@@ -654,35 +941,28 @@ static void check_exact(int res)
 	}
 }
 
-/* A charge of @n, or as many of @n as there are, and what is to come of it. */
+/* A charge of @n, and what is to come of it. */
 static void expect(int place, int res, u64 n, enum bc_severity severity,
-		   bool may_block, bool upto, u64 want, struct object *o)
+		   bool may_block, bool fits, struct object *o)
 {
 	struct group *g = groups[place];
 	struct res_counter *c = &g->counter[res];
-	struct res_owner *owner = NULL;
-	u64 got = 0;
+	struct res_owner *owner;
 
-	if (upto) {
-		got = res_counter_charge_upto(c, n, severity, may_block, &owner);
-	} else {
-		owner = res_counter_charge(c, n, severity, may_block);
-		if (!IS_ERR(owner))
-			got = n;
-	}
-	if (got > want)
+	owner = res_counter_charge(c, n, severity, may_block);
+	if (!IS_ERR(owner) && !fits)
 		fail("quiet, and a charge beyond the bound succeeds");
-	if (got < want && may_block) {
-		fprintf(stderr, "%llu of %llu units, severity %d, upto %d: %llu fit\n",
-			(unsigned long long)got, (unsigned long long)n, severity,
-			upto, (unsigned long long)want);
+	if (IS_ERR(owner) && fits && may_block) {
+		fprintf(stderr, "%llu units, severity %d\n", (unsigned long long)n,
+			severity);
 		dump(res, place);
 		fail("quiet, and a charge that fits is refused");
 	}
-	if (got && owner != c->owner)
-		fail("somebody else was charged");
-	if (got)
-		hold(o, res, g->ghost, owner, got);
+	if (IS_ERR(owner))
+		return;
+	if (owner != c->owner)
+		fail("another group was charged");
+	hold(o, res, g->ghost, owner, n);
 }
 
 /* Whether so much can be lent to the group at @i. */
@@ -691,7 +971,7 @@ static bool model_lends(struct model *m, int res, int i, u64 reserved)
 	struct res_counter *c = &groups[i]->counter[res];
 	u64 n = max(m->usage[i], reserved) - max(m->usage[i], c->reserved);
 
-	/* Bounds must have room even for what is in use already. */
+	/* A group above its barrier lends nothing, not even what is in use already. */
 	while ((i = parent_of[i]) >= 0) {
 		u64 usage = m->usage[i];
 
@@ -705,15 +985,16 @@ static bool model_lends(struct model *m, int res, int i, u64 reserved)
 	return !n || m->root + n <= capacity(&root[res], BC_BARRIER);
 }
 
-/* Bounds and loans that are just possible, and such as are not. */
+/* Bounds and reservations that are just possible, and such as are not. */
 static void expect_change(struct model *m, int res, int i)
 {
 	struct res_counter *c = &groups[i]->counter[res];
 	u64 limit = c->limit, old = c->reserved, reserved = old;
-	u64 not = 2 * FULL * scale;
+	u64 not = 2 * FULL * plenty();
+	struct res_refusal lacking;
 	int err;
 
-	if (m->usage[i] >= c->reserved) {
+	if (m->usage[i] >= c->reserved && m->usage[i] >= c->pledged) {
 		if (res_counter_set_limit(c, m->usage[i], true))
 			fail("quiet, and no limit at usage");
 		if (m->usage[i] && !res_counter_set_limit(c, m->usage[i] - 1, true))
@@ -734,26 +1015,26 @@ static void expect_change(struct model *m, int res, int i)
 	reserved += below(2);
 	if (reserved > limit || reserved == old)
 		return;
-	err = res_counter_set_reserved(c, reserved, RES_LIMIT_KEEP, NULL, 0);
-	if (err && err != -ENOSPC)
+	err = res_counter_set_reserved(c, reserved, RES_LIMIT_KEEP, &lacking);
+	if (err && err != -ENOSPC && err != -EBUSY) {
+		fprintf(stderr, "error %d, %llu to be reserved, limit %llu\n", err,
+			(unsigned long long)reserved, (unsigned long long)limit);
+		dump(res, i);
 		fail("quiet, and a strange reason to lend nothing");
-	if (!err != model_lends(m, res, i, reserved)) {
+	}
+	if (err != -EBUSY && !err != model_lends(m, res, i, reserved)) {
 		fprintf(stderr, "%llu to be reserved\n", (unsigned long long)reserved);
 		dump(res, i);
 		fail(err ? "quiet, and what there is is not lent" :
 			   "quiet, and lent what is not there");
 	}
-	/* All can be given back but what is in use. */
-	if (err || reserved <= m->usage[i])
-		return;
-	if (old < m->usage[i] &&
-	    res_counter_set_reserved(c, m->usage[i] - 1, RES_LIMIT_KEEP, NULL, 0) != -EBUSY)
-		fail("quiet, and what is in use is repaid");
-	if (res_counter_set_reserved(c, max(old, m->usage[i]), RES_LIMIT_KEEP, NULL, 0))
-		fail("quiet, and what is unused is not repaid");
+	/* All can be given back; what is in use follows when it is uncharged. */
+	if (!err && below(2) &&
+	    res_counter_set_reserved(c, old, RES_LIMIT_KEEP, &lacking))
+		fail("quiet, and a reservation is not given back");
 }
 
-/* Everybody else pauses, with units in stock. */
+/* All others pause, with units in banks and in stock. */
 static void check_quiet(void)
 {
 	struct object o = { }, one = { };
@@ -764,7 +1045,6 @@ static void check_quiet(void)
 		check_exact(res);
 	for (times = 0; times < 4; times++) {
 		enum bc_severity severity = below(2);
-		bool upto = below(2);
 		struct model m;
 		u64 room;
 
@@ -779,27 +1059,26 @@ static void check_quiet(void)
 			expect_change(&m, res, i);
 			break;
 		case 1:
-			/* To the last unit, whoever has it in stock. */
+			/* To the last unit, wherever that is kept. */
 			if (room)
-				expect(i, res, upto ? room + below(5) : room,
-				       severity, true, upto, room, &o);
-			expect(i, res, 1, severity, true, false, 0, &one);
+				expect(i, res, room, severity, true, true, &o);
+			expect(i, res, 1, severity, true, false, &one);
 			break;
 		case 2:
-			expect(i, res, room + 1, severity, true, false, 0,
-			       &o);
+			expect(i, res, room + 1, severity, true, false, &o);
 			break;
 		default:
-			/* Who cannot wait has to ask again. */
+			/* A charge that may not block has to be tried again. */
 			for (tries = 0; room && !o.owner; tries++) {
 				if (tries == 20000) {
+					fprintf(stderr, "%llu units, severity %d\n",
+						(unsigned long long)room, severity);
 					dump(res, i);
-					fail("quiet, and stocks are never recalled");
+					fail("quiet, and what is kept is never drained");
 				}
 				if (tries)
 					shim_pause();
-				expect(i, res, room, severity, false, false,
-				       room, &o);
+				expect(i, res, room, severity, false, true, &o);
 			}
 		}
 		check_exact(res);
@@ -823,10 +1102,11 @@ static void change(int i)
 {
 	struct group *g = groups[i];
 	struct res_counter *c = &g->counter[below(RESOURCES)];
+	struct res_refusal lacking;
 	u64 usage;
 	int j;
 
-	switch (below(16)) {
+	switch (below(20)) {
 	case 0:
 	case 1:
 		for (j = i + 1; j < GROUPS; j++)
@@ -838,7 +1118,7 @@ static void change(int i)
 	case 2:
 	case 3:
 	case 4:
-		if (res_counter_set_limit(c, below(120) * scale, !wild))
+		if (res_counter_set_limit(c, below(120) * plenty(), !wild))
 			break;
 		break;
 	case 5:
@@ -847,7 +1127,7 @@ static void change(int i)
 		break;
 	case 6:
 	case 7:
-		if (res_counter_set_barrier(c, below(120) * scale))
+		if (res_counter_set_barrier(c, below(120) * plenty()))
 			fail("a barrier was refused");
 		break;
 	case 8:
@@ -859,17 +1139,31 @@ static void change(int i)
 		break;
 	case 10:
 		res_counter_restart_max(c, &usage);
-		if (usage > FULL * scale && !wild)
+		if (usage > FULL * plenty() && !wild)
 			fail("more used than there is");
 		break;
 	case 11:
 		res_counter_reserve_upto(c, below(30) * scale,
 					 below(16) ? RES_LIMIT_KEEP : RES_LIMIT_WALL);
 		break;
+	case 12:
+		res_counter_await_room(c);
+		break;
+	case 13:
+		if (!below(8))
+			res_root_await_room(c->root);
+		break;
+	case 14:
+		res_counter_drain(c);
+		break;
+	case 15:
+		if (!below(8))
+			res_root_drain(c->root);
+		break;
 	default:
 		if (res_counter_set_reserved(c, below(30) * scale,
 					     below(16) ? RES_LIMIT_KEEP : RES_LIMIT_WALL,
-					     shrink, 2))
+					     &lacking))
 			break;
 		break;
 	}
@@ -894,7 +1188,7 @@ static void *admin(void *arg)
 		pthread_mutex_unlock(&tree_mutex);
 
 		/* With so much change nothing lasts: a pause is no loss. */
-		if (!below(8))
+		if (roomy || !below(8))
 			shim_pause();
 		if (now() < next)
 			continue;
@@ -913,161 +1207,52 @@ static void *admin(void *arg)
 	return NULL;
 }
 
-/* The place of the group that @counter is of. */
-static int place_of(struct res_counter *counter, int res)
-{
-	int i;
-
-	for (i = 0; i < GROUPS; i++)
-		if (groups[i] && counter == &groups[i]->counter[res])
-			return i;
-	fail("a stock of a group that is not there");
-	return -1;
-}
-
-/* Whether units of the group at @i count at the group at @at or are covered. */
-static bool counts_at(int i, int at, int res)
-{
-	for (; i >= 0 && i != at; i = parent_of[i]) {
-		struct res_counter *c = &groups[i]->counter[res];
-
-		if (c->usage <= c->reserved)
-			return false;
-	}
-	return i == at;
-}
-
-static void check_stocks(int res, bool last)
-{
-	u64 stocked[GROUPS] = { 0 };
-	int cpu, i, j;
-
-	for_each_possible_cpu(cpu) {
-		struct res_stock *stock = per_cpu_ptr(root[res].stock, cpu);
-		struct res_counter *c = READ_ONCE(stock->counter);
-		long units = local_read(&stock->units);
-
-		if (last && (c || units != RES_STOCK_CLOSED ||
-			     local_read(&stock->returned)))
-			fail("invariant 5: a stock has something left");
-		if (!c)
-			continue;
-		if (!cpu_online(cpu))
-			fail("a stock of a CPU that is offline");
-		i = place_of(c, res);
-		if (units < RES_STOCK_CLOSED / 2)
-			fail("a stock that is open is closed");
-		if (stock->owner != c->owner)
-			fail("a stock is not its owner's");
-		if (units > (long)c->held)
-			fail("more in stock than charged");
-		for (j = i; j >= 0; j = parent_of[j])
-			stocked[j] += stock->cap;
-		if (wild)
-			continue;
-		for (j = i; j >= 0; j = parent_of[j]) {
-			struct res_counter *p = &groups[j]->counter[res];
-
-			if (p->usage > min(p->barrier, p->limit) &&
-			    counts_at(i, j, res)) {
-				dump(res, i);
-				fail("a stock above a barrier");
-			}
-		}
-	}
-	for (i = 0; i < GROUPS; i++) {
-		if (!groups[i])
-			continue;
-		if (groups[i]->counter[res].stocked != stocked[i])
-			fail("stocked is not what the stocks may have");
-		if (last && groups[i]->counter[res].closed)
-			fail("closed for good");
-	}
-	if (last && atomic_read(&root[res].closed))
-		fail("the root is closed for good");
-}
-
 /*
- * With the trees' locks held: is what every counter has what it holds and what
- * its children take, is it within its limit, does the root have enough?
+ * What holds at every instant, under a counter's own lock: it has taken what it has
+ * given away, that is within its limit, and objects hold no more.
  */
-static void check_tree(int res, bool last)
+static void check_counter(int res, int i)
 {
-	u64 own[GROUPS] = { 0 }, lent[GROUPS] = { 0 }, pledged[GROUPS] = { 0 };
-	u64 at_root = 0, usage;
-	int i;
+	struct res_counter *c = &groups[i]->counter[res];
+	const char *wrong = NULL;
+	unsigned long flags;
+	u64 held;
 
-	for (i = GROUPS - 1; i >= 0; i--) {
-		struct res_counter *c;
-		u64 takes, held;
-
-		if (!groups[i])
-			continue;
-		c = &groups[i]->counter[res];
-		held = ghost_held(groups[i]->ghost, res);
-		if (c->usage != c->held + c->inherited + own[i])
-			fail("invariant 1: usage is not what is held and taken");
-		if (c->lent != lent[i])
-			fail("lent is not what the children have reserved");
-		if (c->pledged != pledged[i])
-			fail("pledged is not what the children have and pledge");
-		if (c->pledged > c->limit)
-			fail("invariant 6: more pledged than allowed");
-		if (c->usage > c->limit && !wild)
-			fail("invariant 2: usage above the limit");
-		if (held > c->usage)
-			fail("objects hold more than was charged");
-		if (c->reserved > c->limit)
-			fail("more reserved than allowed");
-		if (last && (c->held || c->inherited))
-			fail("invariant 5: something is left");
-		takes = max(c->usage, c->reserved);
-		if (parent_of[i] < 0) {
-			at_root += takes;
-		} else {
-			own[parent_of[i]] += takes;
-			lent[parent_of[i]] += c->reserved;
-			pledged[parent_of[i]] += max(c->pledged, c->reserved);
-		}
+	raw_spin_lock_irqsave(&c->lock, flags);
+	held = ghost_held(groups[i]->ghost, res);
+	if (c->taken < max(c->used, c->reserved))
+		wrong = "invariant 1: more used than taken";
+	if (c->used < c->given || c->used - c->given < c->inherited)
+		wrong = "invariant 1: more given than used";
+	if (c->used > c->limit && !wild)
+		wrong = "invariant 2: used above the limit";
+	if (held > c->used)
+		wrong = "invariant 1: objects hold more than is used";
+	if (c->reserved > c->limit)
+		wrong = "invariant 6: more reserved than allowed";
+	if (c->pledged > c->limit)
+		wrong = "invariant 6: more pledged than allowed";
+	raw_spin_unlock_irqrestore(&c->lock, flags);
+	if (wrong) {
+		dump(res, i);
+		fail(wrong);
 	}
-	/* The rest belongs to groups that were removed. */
-	usage = atomic64_read(&root[res].usage);
-	if (usage < at_root)
-		fail("invariant 1: the root does not have what the groups take");
-	if (last && usage > at_root)
-		fail("invariant 5: the root has what nobody has left");
-	if (usage > FULL * scale && !wild)
-		fail("invariant 2: more than the machine has");
 }
 
 /* Under tree_mutex. */
-static void check(bool last)
+static void check(void)
 {
-	struct res_counter *tops[RESOURCES * GROUPS], *top;
-	int i, j, r, n = 0;
-	unsigned long flags;
+	int i, r;
 
-	/* All trees are locked, in order of their address. */
 	for (r = 0; r < RESOURCES; r++) {
-		for (i = 0; i < GROUPS; i++) {
-			if (!groups[i] || parent_of[i] >= 0)
-				continue;
-			top = &groups[i]->counter[r];
-			for (j = n++; j && tops[j - 1] > top; j--)
-				tops[j] = tops[j - 1];
-			tops[j] = top;
-		}
+		for (i = 0; i < GROUPS; i++)
+			if (groups[i])
+				check_counter(r, i);
+		if (atomic64_read(&root[r].usage) > FULL * plenty() && !wild)
+			fail("invariant 2: more than the machine has");
+		if (atomic64_read(&root[r].usage) < 0)
+			fail("invariant 5: less than nothing");
 	}
-	local_irq_save(flags);
-	for (i = 0; i < n; i++)
-		raw_spin_lock_nested(&tops[i]->lock, i);
-	for (r = 0; r < RESOURCES; r++) {
-		check_tree(r, last);
-		check_stocks(r, last);
-	}
-	while (i--)
-		raw_spin_unlock(&tops[i]->lock);
-	local_irq_restore(flags);
 	count(&checks);
 }
 
@@ -1080,18 +1265,18 @@ static void check_snapshot(void)
 	if (!g)
 		return;
 	res_counter_read(&g->counter[below(RESOURCES)], &snap);
-	if (snap.usage + snap.stocked > FULL * scale && !wild)
+	if (snap.usage + snap.stocked > FULL * plenty() && !wild)
 		fail("a snapshot of more than there is");
-	if (snap.usage + snap.stocked > snap.limit && !wild)
-		fail("a snapshot above the limit");
 	if (snap.usage > RES_COUNTER_MAX / 2 || snap.stocked > RES_COUNTER_MAX / 2 ||
-	    snap.held > RES_COUNTER_MAX / 2 || snap.charged > RES_COUNTER_MAX / 2 ||
-	    snap.uncharged > RES_COUNTER_MAX / 2)
+	    snap.held > RES_COUNTER_MAX / 2 || snap.inherited > RES_COUNTER_MAX / 2 ||
+	    snap.charged > RES_COUNTER_MAX / 2 ||
+	    snap.uncharged > RES_COUNTER_MAX / 2) {
+		fprintf(stderr, "usage %lld stocked %lld held %lld inherited %lld charged %lld uncharged %lld\n",
+			(long long)snap.usage, (long long)snap.stocked,
+			(long long)snap.held, (long long)snap.inherited,
+			(long long)snap.charged, (long long)snap.uncharged);
 		fail("a snapshot of less than nothing");
-	if (snap.min_usage > snap.usage)
-		fail("a snapshot below the minimum");
-	if (snap.max_usage < snap.usage || snap.recent_max < snap.usage)
-		fail("a snapshot above the maximum");
+	}
 	group_put(g);
 }
 
@@ -1105,7 +1290,7 @@ static void *observer(void *arg)
 	while (!READ_ONCE(stop)) {
 		keep_quiet();
 		shim_mutex_lock(&tree_mutex);
-		check(false);
+		check();
 		pthread_mutex_unlock(&tree_mutex);
 		for (i = 0; i < 4; i++)
 			check_snapshot();
@@ -1114,6 +1299,20 @@ static void *observer(void *arg)
 			shim_interrupt(FIRST_WORKER + below(WORKERS));
 		shim_pause();
 	}
+	shim_offline();
+	return NULL;
+}
+
+static void *kworker(void *arg)
+{
+	shim_thread((long)arg);
+	ended = true;
+	rnd = seed + (long)arg;
+	while (!READ_ONCE(stop_drains)) {
+		run_drains();
+		shim_pause();
+	}
+	run_drains();
 	shim_offline();
 	return NULL;
 }
@@ -1130,7 +1329,7 @@ static void teardown(void)
 int main(int argc, char **argv)
 {
 	double seconds = argc > 1 ? atof(argv[1]) : 5;
-	pthread_t workers[WORKERS], others[2];
+	pthread_t workers[WORKERS], others[3];
 	double end;
 	int r;
 	long i;
@@ -1141,6 +1340,7 @@ int main(int argc, char **argv)
 	ended = true;
 	wild = seed % 2 == 0;
 	scale = seed & 2 ? 32 : 1;
+	roomy = seed & 4;
 	shim_init();
 	shim_device = interrupt;
 	shim_teardown = teardown;
@@ -1148,8 +1348,8 @@ int main(int argc, char **argv)
 		/* One that tells kinds apart, and takes more than it needs. */
 		if (r == RESOURCES - 1) {
 			root[r].kinds = RES_KINDS;
-			root[r].stock_min = 2 * scale;
-			root[r].prefetch = true;
+			root[r].batch_min = 2 * scale;
+			root[r].batch_max = 16 * scale;
 		}
 		if (res_root_init(&root[r], &ops))
 			fail("no memory");
@@ -1164,23 +1364,32 @@ int main(int argc, char **argv)
 			       (void *)(FIRST_WORKER + i));
 	pthread_create(&others[0], NULL, admin, (void *)ADMIN);
 	pthread_create(&others[1], NULL, observer, (void *)OBSERVER);
+	pthread_create(&others[2], NULL, kworker, (void *)KWORKER);
 	for (end = now() + seconds; now() < end; )
 		shim_pause();
 	WRITE_ONCE(stop, true);
+	/* Then the workqueue: a charge may wait for it. */
 	for (i = 0; i < 2; i++)
 		pthread_join(others[i], NULL);
 	for (i = 0; i < WORKERS; i++)
 		pthread_join(workers[i], NULL);
 
+	WRITE_ONCE(stop_drains, true);
+	pthread_join(others[2], NULL);
+
 	for (i = 0; i < SHARED; i++)
 		if (shared[i].owner)
 			release(&shared[i], shared[i].n);
-	/* Whatever changes a bound takes back what is in stock; we have some, too. */
+	run_drains();
+	check();
+	/* What is covered by a reservation is drained with the group that has it. */
 	for (i = 0; i < GROUPS; i++)
 		for (r = 0; groups[i] && r < RESOURCES; r++)
-			if (res_counter_set_barrier(&groups[i]->counter[r], 0))
-				fail("a barrier was refused");
-	check(true);
+			res_counter_drain(&groups[i]->counter[r]);
+	for (r = 0; r < RESOURCES; r++) {
+		res_root_drain(&root[r]);
+		check_places(r, true);
+	}
 	for (i = GROUPS - 1; i >= 0; i--)
 		if (groups[i])
 			remove_group(i);
@@ -1191,8 +1400,11 @@ int main(int argc, char **argv)
 			fail("a ghost is left");
 		res_root_exit(&root[r]);
 	}
-	if (freed != made)
+	if (freed != made) {
+		fprintf(stderr, "%llu owners made, %llu freed\n",
+			(unsigned long long)made, (unsigned long long)freed);
 		fail("owners were freed twice, or never");
+	}
 	shim_reclaim();
 	while (ghosts) {
 		struct ghost *next = ghosts->all;
@@ -1202,14 +1414,17 @@ int main(int argc, char **argv)
 	}
 	printf("%llu charges (%llu refused), %llu charges and uncharges by stock, "
 	       "%llu interrupts (%llu within a fast path) besides %llu by other CPUs, "
-	       "%llu moved, %llu groups removed, %llu times offline, %llu times quiet, %llu checks: "
+	       "%llu moved, %llu groups removed, %llu times offline, %llu drains, %llu times room, "
+	       "%llu barriers crossed, %llu owners kept, %llu times quiet, %llu checks: "
 	       "all invariants held\n",
 	       (unsigned long long)charges, (unsigned long long)refusals,
 	       (unsigned long long)fast, (unsigned long long)interrupts,
 	       (unsigned long long)shim_interrupted,
 	       (unsigned long long)(shim_interrupts - interrupts),
 	       (unsigned long long)moves, (unsigned long long)removals,
-	       (unsigned long long)offline,
+	       (unsigned long long)offline, (unsigned long long)drains,
+	       (unsigned long long)rooms, (unsigned long long)crossings,
+	       (unsigned long long)kept,
 	       (unsigned long long)quiets, (unsigned long long)checks);
 	return 0;
 }

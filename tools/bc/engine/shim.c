@@ -17,7 +17,6 @@ struct cpu {
 } ____cacheline_aligned;
 
 static struct cpu cpus[MAX_THREADS];
-static struct rcu_head *waiting;
 static pthread_mutex_t hotplug = PTHREAD_MUTEX_INITIALIZER;
 
 __thread struct shim_self shim_self;
@@ -38,7 +37,7 @@ static int stopping;
 static bool section_begin(struct cpu *cpu, int gate)
 {
 	WRITE_ONCE(cpu->sections, cpu->sections + 1);
-	/* Who waits for sections sees this one, or we see what was done before. */
+	/* A CPU that waits for sections sees this one, or we see what it did before. */
 	smp_mb();
 	if (unlikely(READ_ONCE(stopping) >= gate)) {
 		smp_store_release(&cpu->sections, cpu->sections + 1);
@@ -252,7 +251,7 @@ void shim_offline(void)
 	/* There is more to be torn down; interrupts still come. */
 	shim_pause();
 	WRITE_ONCE(stopping, 1);
-	/* Interrupts are on: somebody in a section may be waiting for us. */
+	/* Interrupts are on: a CPU in a section may be waiting for us. */
 	wait_for_sections();
 	WRITE_ONCE(shim_self.irqs_off, true);
 	WRITE_ONCE(stopping, 2);
@@ -280,25 +279,9 @@ void shim_init(void)
 	struct sigaction sa = { .sa_handler = handler, .sa_flags = SA_RESTART };
 
 	sigfillset(&sa.sa_mask);
-	sigdelset(&sa.sa_mask, SIGTRAP);	/* for whoever steps through this */
+	sigdelset(&sa.sa_mask, SIGTRAP);	/* for step.c */
 	sigaction(SIGUSR1, &sa, NULL);
 	shim_thread(0);
-}
-
-void *shim_alloc_percpu(size_t size, size_t align)
-{
-	void *ptr = NULL;
-
-	if (size <= SHIM_PERCPU_UNIT && align <= SHIM_PERCPU_UNIT)
-		ptr = aligned_alloc(SHIM_PERCPU_UNIT, MAX_THREADS * SHIM_PERCPU_UNIT);
-	if (ptr)
-		memset(ptr, 0, MAX_THREADS * SHIM_PERCPU_UNIT);
-	return ptr;
-}
-
-void free_percpu(void *ptr)
-{
-	free(ptr);
 }
 
 /* Calls from CPU to CPU */
@@ -433,6 +416,14 @@ void irq_work_sync(struct irq_work *work)
 
 /* Sleep */
 
+#ifndef SHIM_BENCH
+void shim_cond_resched(void)
+{
+	might_sleep();
+	sched_yield();
+}
+#endif
+
 void shim_pause(void)
 {
 	struct timespec ts = { .tv_nsec = 20000 };
@@ -454,27 +445,4 @@ void synchronize_rcu(void)
 {
 	might_sleep();
 	wait_for_sections();
-}
-
-void shim_call_rcu(struct rcu_head *head, void *memory)
-{
-	head->memory = memory;
-	head->next = READ_ONCE(waiting);
-	while (!try_cmpxchg(&waiting, &head->next, head))
-		;
-}
-
-void shim_reclaim(void)
-{
-	struct rcu_head *head = xchg(&waiting, NULL);
-
-	if (!head)
-		return;
-	synchronize_rcu();
-	while (head) {
-		struct rcu_head *next = head->next;
-
-		free(head->memory);
-		head = next;
-	}
 }

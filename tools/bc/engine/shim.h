@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What kernel/bc/res_counter.c asks of the kernel, in user space
+ * What kernel/bc/engine/ asks of the kernel, in user space
  *
- * So that the engine itself, unchanged, can be run by threads, under sanitizers
- * or at full speed. A thread stands for a CPU, and for whatever task runs there;
- * a signal stands for an interrupt.
+ * So that the engine itself, unchanged, can be run by threads, under sanitizers or
+ * at full speed, and on a simulated machine. A thread stands for a CPU, and for the
+ * task that runs there; a signal stands for an interrupt.
  *
- * There are two builds of all this. With SHIM_BENCH everything is as cheap as in
- * a kernel without debugging, and nothing is checked. Without it the kernel's
- * rules are checked (who may sleep, who may ask which CPU this is, what is locked
- * by whom), and breaking one is a failure of the test.
+ * There are three builds of this. With SHIM_BENCH everything is as cheap as in a
+ * kernel without debugging, and nothing is checked. Without it the kernel's rules
+ * are checked (where a task may sleep, where it is known which CPU this is, which
+ * CPU holds a lock), and breaking one is a failure of the test. With SHIM_SIM, too,
+ * but there is one thread, and the CPU that it stands for is a variable: see sim.c.
  *
  * Under ThreadSanitizer everything is made of C11 atomics and pthread mutexes,
  * because those are what it understands; and of no more of them than the kernel
- * has, lest the shim's own order hide that the engine has none.
+ * has, so that the shim's own order does not hide that the engine has none.
  */
 #ifndef SHIM_H
 #define SHIM_H
@@ -32,7 +33,18 @@
 #include <string.h>
 
 /* CPUs that there can be. */
+#ifdef SHIM_SIM
+#define MAX_THREADS		256
+#else
 #define MAX_THREADS		16
+#endif
+
+#ifdef __x86_64__
+#define CONFIG_X86		1
+#define CONFIG_X86_64		1
+#endif
+#define CONFIG_64BIT		1
+#define CONFIG_SMP		1
 
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 #define SHIM_SANITIZED		1	/* blind to what inline assembly does */
@@ -61,8 +73,18 @@ typedef unsigned int gfp_t;
 #undef __always_inline
 #define __always_inline		inline __attribute__((always_inline))
 #define noinline		__attribute__((noinline))
+#define noinline_for_stack	noinline
 #define __maybe_unused		__attribute__((unused))
+#define __always_unused		__attribute__((unused))
 #define __cold			__attribute__((cold))
+#define __pure			__attribute__((pure))
+#define __aligned(x)		__attribute__((aligned(x)))
+#define __packed		__attribute__((packed))
+#define __init
+#define __exit
+#define __ro_after_init
+#define __read_mostly
+#define fallthrough		__attribute__((fallthrough))
 #define ____cacheline_aligned	__attribute__((aligned(SMP_CACHE_BYTES)))
 #define ____cacheline_aligned_in_smp		____cacheline_aligned
 #define ____cacheline_internodealigned_in_smp	____cacheline_aligned
@@ -95,6 +117,16 @@ struct cacheline_padding {
 #define swap(a, b) \
 	do { typeof(a) __t = (a); (a) = (b); (b) = __t; } while (0)
 #define ARRAY_SIZE(a)		(sizeof(a) / sizeof((a)[0]))
+#define abs_diff(a, b)		((a) > (b) ? (a) - (b) : (b) - (a))
+#define sizeof_field(type, member)	sizeof(((type *)0)->member)
+#define BUILD_BUG_ON(cond)	_Static_assert(!(cond), #cond)
+#undef static_assert
+#define static_assert(cond, ...) _Static_assert(cond, #cond)
+#define check_add_overflow(a, b, d)	__builtin_add_overflow(a, b, d)
+#define check_sub_overflow(a, b, d)	__builtin_sub_overflow(a, b, d)
+#define IS_ALIGNED(x, a)	(((unsigned long)(x) & ((a) - 1)) == 0)
+#define ALIGN(x, a)		(((x) + (a) - 1) & ~((typeof(x))(a) - 1))
+#define PTR_ALIGN(p, a)		((typeof(p))ALIGN((unsigned long)(p), (unsigned long)(a)))
 #define DIV_ROUND_UP(n, d)	(((n) + (d) - 1) / (d))
 #define div_u64(n, d)		((u64)(n) / (u32)(d))
 #define div64_u64(n, d)		((u64)(n) / (u64)(d))
@@ -121,6 +153,8 @@ static inline bool IS_ERR(const void *ptr)
 {
 	return (unsigned long)ptr >= (unsigned long)-MAX_ERRNO;
 }
+static inline void *ERR_CAST(const void *ptr) { return (void *)ptr; }
+#define PTR_ERR_OR_ZERO(ptr)	(IS_ERR(ptr) ? (int)PTR_ERR(ptr) : 0)
 static inline bool IS_ERR_OR_NULL(const void *ptr)
 {
 	return !ptr || IS_ERR(ptr);
@@ -131,6 +165,7 @@ static inline bool IS_ERR_OR_NULL(const void *ptr)
 #define READ_ONCE(x)		__atomic_load_n(&(x), __ATOMIC_RELAXED)
 #define WRITE_ONCE(x, val)	__atomic_store_n(&(x), val, __ATOMIC_RELAXED)
 #define data_race(expr)		(expr)
+#define ASSERT_EXCLUSIVE_WRITER(var)	((void)0)
 #define smp_load_acquire(ptr)	__atomic_load_n(ptr, __ATOMIC_ACQUIRE)
 #define smp_store_release(ptr, val) \
 	__atomic_store_n(ptr, (typeof(*(ptr)))(val), __ATOMIC_RELEASE)
@@ -225,6 +260,21 @@ static inline bool name##_sub_and_test(itype n, name##_t *v)		\
 static inline itype name##_fetch_add(itype n, name##_t *v)		\
 {									\
 	return __atomic_fetch_add(&v->counter, n, __ATOMIC_SEQ_CST);	\
+}									\
+									\
+static inline itype name##_fetch_sub(itype n, name##_t *v)		\
+{									\
+	return __atomic_fetch_sub(&v->counter, n, __ATOMIC_SEQ_CST);	\
+}									\
+									\
+static inline itype name##_fetch_add_relaxed(itype n, name##_t *v)	\
+{									\
+	return __atomic_fetch_add(&v->counter, n, __ATOMIC_RELAXED);	\
+}									\
+									\
+static inline itype name##_dec_return(name##_t *v)			\
+{									\
+	return name##_sub_return(1, v);					\
 }									\
 									\
 static inline itype name##_xchg(name##_t *v, itype val)			\
@@ -403,6 +453,22 @@ static inline void raw_spin_unlock(raw_spinlock_t *lock)
 }
 
 #define lockdep_assert_held(lock)	((void)(lock))
+#elif defined(SHIM_SIM)
+/* @holder: 1 + its CPU; @steps: those that there had been when it was taken. */
+typedef struct {
+	unsigned int	holder;
+	u64		steps;
+} raw_spinlock_t;
+
+static inline void raw_spin_lock_init(raw_spinlock_t *lock)
+{
+	*lock = (raw_spinlock_t){ };
+}
+
+void raw_spin_lock(raw_spinlock_t *lock);
+void raw_spin_unlock(raw_spinlock_t *lock);
+#define lockdep_assert_held(lock) \
+	shim_check((lock)->holder == shim_self.cpu + 1)
 #else
 typedef struct {
 	pthread_mutex_t mutex;
@@ -434,6 +500,7 @@ static inline void raw_spin_unlock(raw_spinlock_t *lock)
 #define lockdep_assert_held(lock) \
 	shim_check(READ_ONCE((lock)->holder) == shim_self.cpu + 1)
 #endif
+#define lockdep_assert_not_held(lock)	((void)(lock))
 #define lockdep_is_held(lock)		true
 #define raw_spin_lock_nested(lock, subclass)	raw_spin_lock(lock)
 #define lockdep_set_class(lock, key)	((void)0)
@@ -448,6 +515,11 @@ static inline void raw_spin_unlock(raw_spinlock_t *lock)
 	raw_spin_unlock(lock);						\
 	shim_irq_restore(flags);					\
 } while (0)
+
+#define raw_spin_lock_irq(lock) \
+	do { local_irq_disable(); raw_spin_lock(lock); } while (0)
+#define raw_spin_unlock_irq(lock) \
+	do { raw_spin_unlock(lock); local_irq_enable(); } while (0)
 
 /* CPUs: those whose threads are there are online. */
 #define nr_cpu_ids		MAX_THREADS
@@ -465,6 +537,7 @@ bool cpu_online(int cpu);
 #define cpu_is_offline(cpu)	(!cpu_online(cpu))
 /* Not if it is going offline. */
 bool cpu_active(int cpu);
+#define cpu_is_isolated(cpu)	((void)(cpu), false)
 
 static inline unsigned int num_online_cpus(void)
 {
@@ -476,8 +549,8 @@ static inline unsigned int num_online_cpus(void)
 #define get_cpu()		({ preempt_disable(); smp_processor_id(); })
 #define put_cpu()		preempt_enable()
 
-/* Memory for each CPU: copies that are a page apart. */
-#define SHIM_PERCPU_UNIT	4096UL
+/* Memory for each CPU: copies that are two pages apart. */
+#define SHIM_PERCPU_UNIT	8192UL
 
 void *shim_alloc_percpu(size_t size, size_t align);
 void free_percpu(void *ptr);
@@ -485,6 +558,8 @@ void free_percpu(void *ptr);
 #define alloc_percpu(type) \
 	((type *)shim_alloc_percpu(sizeof(type), __alignof__(type)))
 #define alloc_percpu_gfp(type, gfp)	alloc_percpu(type)
+#define __alloc_percpu(size, align)	shim_alloc_percpu(size, align)
+#define __alloc_percpu_gfp(size, align, gfp)	shim_alloc_percpu(size, align)
 #define per_cpu_ptr(ptr, cpu) \
 	((typeof(ptr))((char *)(ptr) + (cpu) * SHIM_PERCPU_UNIT))
 /* One instruction, where the offset is at a fixed place in a segment. */
@@ -655,34 +730,96 @@ struct list_head {
 
 static inline void INIT_LIST_HEAD(struct list_head *list)
 {
-	list->next = list;
-	list->prev = list;
+	WRITE_ONCE(list->next, list);
+	WRITE_ONCE(list->prev, list);
 }
 
 static inline void list_add(struct list_head *new, struct list_head *head)
 {
-	new->next = head->next;
+	struct list_head *next = head->next;
+
+	next->prev = new;
+	new->next = next;
 	new->prev = head;
-	head->next->prev = new;
-	head->next = new;
+	WRITE_ONCE(head->next, new);
 }
 
 static inline void list_add_tail(struct list_head *new, struct list_head *head)
 {
-	list_add(new, head->prev);
+	struct list_head *prev = head->prev;
+
+	head->prev = new;
+	new->next = head;
+	new->prev = prev;
+	WRITE_ONCE(prev->next, new);
+}
+
+static inline void __list_del_entry(struct list_head *entry)
+{
+	entry->next->prev = entry->prev;
+	WRITE_ONCE(entry->prev->next, entry->next);
 }
 
 static inline void list_del_init(struct list_head *entry)
 {
-	entry->next->prev = entry->prev;
-	entry->prev->next = entry->next;
+	__list_del_entry(entry);
 	INIT_LIST_HEAD(entry);
 }
-#define list_del(entry)		list_del_init(entry)
+
+static inline void list_del_init_careful(struct list_head *entry)
+{
+	__list_del_entry(entry);
+	WRITE_ONCE(entry->prev, entry);
+	smp_store_release(&entry->next, entry);
+}
+
+/* A walk that stands at an entry which is in no list any more crashes. */
+static inline void list_del(struct list_head *entry)
+{
+	__list_del_entry(entry);
+	entry->next = (void *)0x100;
+	entry->prev = (void *)0x122;
+}
+
+static inline void list_move(struct list_head *entry, struct list_head *head)
+{
+	list_del_init(entry);
+	list_add(entry, head);
+}
+
+static inline void list_move_tail(struct list_head *entry, struct list_head *head)
+{
+	list_move(entry, head->prev);
+}
+
+static inline bool list_is_last(const struct list_head *entry,
+				const struct list_head *head)
+{
+	return entry->next == head;
+}
+
+static inline bool list_is_first(const struct list_head *entry,
+				 const struct list_head *head)
+{
+	return entry->prev == head;
+}
+
+static inline bool list_is_head(const struct list_head *entry,
+				const struct list_head *head)
+{
+	return entry == head;
+}
 
 static inline bool list_empty(const struct list_head *head)
 {
-	return head->next == head;
+	return READ_ONCE(head->next) == head;
+}
+
+static inline bool list_empty_careful(const struct list_head *head)
+{
+	struct list_head *next = smp_load_acquire(&head->next);
+
+	return next == head && next == READ_ONCE(head->prev);
 }
 
 static inline bool list_is_singular(const struct list_head *head)
@@ -695,6 +832,13 @@ static inline bool list_is_singular(const struct list_head *head)
 	list_entry((ptr)->next, type, member)
 #define list_first_entry_or_null(ptr, type, member) \
 	(list_empty(ptr) ? NULL : list_first_entry(ptr, type, member))
+#define list_last_entry(ptr, type, member) \
+	list_entry((ptr)->prev, type, member)
+#define list_next_entry(pos, member) \
+	list_entry((pos)->member.next, typeof(*(pos)), member)
+#define list_prev_entry(pos, member) \
+	list_entry((pos)->member.prev, typeof(*(pos)), member)
+#define list_entry_is_head(pos, head, member)	(&(pos)->member == (head))
 #define list_for_each_entry(pos, head, member)				\
 	for (pos = list_entry((head)->next, typeof(*pos), member);	\
 	     &pos->member != (head);					\
@@ -707,15 +851,31 @@ static inline bool list_is_singular(const struct list_head *head)
 
 /* RCU: a grace period has seen every CPU outside of a section. */
 struct rcu_head {
-	struct rcu_head *next;
-	void *memory;
+	struct rcu_head	*next;
+	void		(*func)(struct rcu_head *head);
 };
 
-void shim_call_rcu(struct rcu_head *head, void *memory);
+typedef void (*rcu_callback_t)(struct rcu_head *head);
+
+void call_rcu(struct rcu_head *head, rcu_callback_t func);
 void synchronize_rcu(void);
-#define kfree_rcu(ptr, member)	shim_call_rcu(&(ptr)->member, ptr)
+/* As the kernel once had it: a function that low is the offset of the head. */
+#define SHIM_KFREE_OFFSETS	4096
+#define kfree_rcu(ptr, member) \
+	call_rcu(&(ptr)->member, \
+		 (rcu_callback_t)offsetof(typeof(*(ptr)), member))
+#define rcu_access_pointer(p)	READ_ONCE(p)
 #define rcu_dereference(p)	smp_load_acquire(&(p))
+#define rcu_dereference_protected(p, c)	(p)
 #define rcu_assign_pointer(p, v)	smp_store_release(&(p), v)
+#define RCU_INIT_POINTER(p, v)	WRITE_ONCE(p, v)
+#define rcu_read_lock_held()	true
+#ifdef SHIM_BENCH
+#define cond_resched()		((void)0)
+#else
+void shim_cond_resched(void);
+#define cond_resched()		shim_cond_resched()
+#endif
 
 /* Memory */
 #define GFP_KERNEL		0
@@ -724,11 +884,53 @@ void synchronize_rcu(void);
 #define GFP_KERNEL_ACCOUNT	GFP_KERNEL
 #define __GFP_ZERO		0
 #define __GFP_NOWARN		0
-#define kmalloc(size, gfp)	malloc(size)
-#define kzalloc(size, gfp)	calloc(1, size)
-#define kcalloc(n, size, gfp)	calloc(n, size)
-#define kfree(ptr)		free(ptr)
-#define cond_resched()		((void)0)
+#define __GFP_ACCOUNT		0
+#define kmalloc(size, gfp)	((void)(gfp), malloc(size))
+#define kzalloc(size, gfp)	((void)(gfp), calloc(1, size))
+#define kmalloc_array(n, size, gfp) \
+	((void)(gfp), reallocarray(NULL, n, size))
+#define kcalloc(n, size, gfp)	((void)(gfp), calloc(n, size))
+#define kvmalloc(size, gfp)	kmalloc(size, gfp)
+#define kvzalloc(size, gfp)	kzalloc(size, gfp)
+#define kvmalloc_array(n, size, gfp)	kmalloc_array(n, size, gfp)
+#define kvcalloc(n, size, gfp)	kcalloc(n, size, gfp)
+#define kvfree(ptr)		kfree(ptr)
+void kfree(const void *ptr);
+
+/*
+ * Where nothing is sanitized, objects that are allocated one after the other are
+ * side by side, as in a new slab.
+ */
+struct kmem_cache;
+
+#define SLAB_HWCACHE_ALIGN	0x1
+#define SLAB_PANIC		0x2
+#define SLAB_ACCOUNT		0x4
+#define SLAB_TYPESAFE_BY_RCU	0x8
+
+struct kmem_cache *kmem_cache_create(const char *name, unsigned int size,
+				     unsigned int align, unsigned int flags,
+				     void (*ctor)(void *));
+void kmem_cache_destroy(struct kmem_cache *cache);
+void *kmem_cache_alloc(struct kmem_cache *cache, gfp_t gfp);
+void *kmem_cache_zalloc(struct kmem_cache *cache, gfp_t gfp);
+void kmem_cache_free(struct kmem_cache *cache, void *ptr);
+#define KMEM_CACHE(type, flags) \
+	kmem_cache_create(#type, sizeof(struct type), \
+			  __alignof__(struct type), flags, NULL)
+
+/* Before main() */
+#define SHIM_INITCALL(func)						\
+	static void __attribute__((constructor)) __init_##func(void)	\
+	{								\
+		if (func())						\
+			abort();					\
+	}
+#define core_initcall(func)	SHIM_INITCALL(func)
+#define postcore_initcall(func)	SHIM_INITCALL(func)
+#define subsys_initcall(func)	SHIM_INITCALL(func)
+#define fs_initcall(func)	SHIM_INITCALL(func)
+#define early_initcall(func)	SHIM_INITCALL(func)
 
 /* For the sake of mm/page_counter.c */
 #ifndef PAGE_SIZE

@@ -3,7 +3,7 @@
 #define THREADS_H
 
 /*
- * For whoever makes the threads that shim.h takes for CPUs.
+ * For a program that makes the threads which shim.h takes for CPUs.
  *
  * Interrupts reach a thread at any moment when it has them on; but under
  * ThreadSanitizer, which puts signals off, at atomic operations and in calls that
@@ -42,7 +42,7 @@ void shim_mutex_lock(pthread_mutex_t *mutex);
 /* Sleeps a little, and takes interrupts. */
 void shim_pause(void);
 
-/* Frees what was handed to shim_call_rcu() before; one thread does this. */
+/* Frees what was handed to call_rcu() before; one thread does this. */
 void shim_reclaim(void);
 
 #endif /* THREADS_H */

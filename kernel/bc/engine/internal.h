@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Between the files of the engine; not for its users.
+ *
+ * Each knows those before it:
+ *
+ *	owner.c		what objects point to, and where their units are now
+ *	bank.c		a counter under its lock: credit, lists, the path above it
+ *	stock.c		the CPUs' slots
+ *	drain.c		walks below a counter, and getting back what is kept there
+ *	charge.c	charges and uncharges
+ *	reserve.c	reservations and bounds
+ *	stat.c		what is shown
+ *	counter.c	a counter's beginning and end, moves between counters
+ */
+#ifndef _BC_ENGINE_INTERNAL_H
+#define _BC_ENGINE_INTERNAL_H
+
+#include <linux/lockdep.h>
+#include <linux/minmax.h>
+#include <linux/rcupdate.h>
+
+#include <bc/res_counter.h>
+
+/* How often a charge is tried that other CPUs' units may make room for. */
+#define RES_RETRIES		5
+
+/* Batches, where a resource says nothing else. */
+#define RES_BATCH_MIN		8
+#define RES_BATCH_MAX		64
+
+/**
+ * struct res_owner - what charged objects point to
+ * @counter: the counter that has their units; %NULL once that was removed
+ * @forward: where the units are then: the owner of an ancestor, %NULL: the root
+ * @root: the machine's account
+ * @refs: one for @counter while that is there, one for each owner that forwards
+ *	here, and one for each unit once @counter is gone
+ * @rcu: owners are walked under RCU
+ */
+struct res_owner {
+	struct res_counter	*counter;
+	struct res_owner	*forward;
+	struct res_root		*root;
+	atomic64_t		refs;
+	struct rcu_head		rcu;
+} __aligned(RES_SLOT_SIZE);
+
+/**
+ * struct res_slot_info - what the fast path does not need of a slot
+ * @slot: the slot
+ * @counter: the counter whose units are there; %NULL: the slot is closed. Changes on
+ *	its own CPU, under the counter's lock.
+ * @node: in @slots of that
+ * @base: units that came from the counter, less what went back, since the charges
+ *	were last counted
+ * @rival: an owner that would have liked to use the slot
+ * @misses: how often in a row
+ * @cpu: the CPU
+ * @pins: readers that stand here, under the lock of the counter in whose list it is
+ */
+struct res_slot_info {
+	struct res_slot		*slot;
+	struct res_counter	*counter;
+	struct list_head	node;
+	long			base;
+	struct res_owner	*rival;
+	unsigned int		misses;
+	int			cpu;
+	unsigned int		pins;
+};
+
+/* Units that are missing in a counter, or were never there. */
+#define RES_WARN_MISSING(missing)						\
+	WARN_ONCE(missing, "res_counter: %llu units returned, never taken\n",	\
+		  missing)
+
+static inline bool res_fits(u64 usage, u64 n, u64 bound)
+{
+	return n <= bound && usage <= bound - n;
+}
+
+/* What is there of @have beyond @less. */
+static inline u64 res_beyond(u64 have, u64 less)
+{
+	return have - min(have, less);
+}
+
+/* owner.c */
+int res_owner_create(struct res_counter *counter);
+struct res_owner *res_owner_live(struct res_owner *owner);
+void res_owner_compress_path(struct res_owner *owner);
+void __res_owner_put(struct res_owner *owner, u64 refs);
+
+/* bank.c */
+
+/**
+ * struct res_stat - totals, or what is missing of them
+ * @charged: units ever charged
+ * @uncharged: units ever uncharged
+ * @kinds: units of each kind that objects hold
+ */
+struct res_stat {
+	u64	charged;
+	u64	uncharged;
+	s64	kinds[RES_KINDS];
+};
+
+/**
+ * struct res_room - what the path above a counter allows to keep there
+ * @batch: units that a CPU may have in stock; 0: none
+ * @state: the worst that was found; RES_SHUT: the counter may keep no credit
+ * @epoch: res_counter.epoch of the counter, from before the path was looked at
+ * @other: an ancestor that may keep credit and does not yet: the nearest; or %NULL
+ * @other_state: the worst that was found above that
+ * @other_epoch: and its epoch
+ */
+struct res_room {
+	u64			batch;
+	u8			state;
+	unsigned int		epoch;
+	struct res_counter	*other;
+	u8			other_state;
+	unsigned int		other_epoch;
+};
+
+/* The bound that a charge of @severity is held to. */
+static inline u64 res_bound(const struct res_counter *counter,
+			    enum bc_severity severity)
+{
+	u64 limit = READ_ONCE(counter->limit);
+
+	if (severity != BC_BARRIER)
+		return limit;
+	return min(READ_ONCE(counter->barrier), limit);
+}
+
+/* What @counter has taken and nothing is due for. */
+static inline u64 res_credit(const struct res_counter *counter)
+{
+	return res_beyond(counter->taken, max(counter->used, counter->reserved));
+}
+
+u64 res_capacity(struct res_root *root, enum bc_severity severity);
+u64 res_root_take(struct res_root *root, u64 n, u64 extra,
+		  enum bc_severity severity, struct res_refusal *refusal,
+		  bool *above);
+u8 res_root_state(struct res_root *root);
+void res_root_return(struct res_root *root, u64 n);
+
+void res_counter_update_state(struct res_counter *counter);
+bool res_counter_take_stat(struct res_counter *counter, struct res_stat *stat);
+void res_counter_add_stat(struct res_counter *counter, const struct res_stat *stat);
+bool res_counter_at_hand(const struct res_counter *counter);
+bool res_counter_unlinked(const struct res_counter *counter);
+void res_counter_link(struct res_counter *counter);
+void res_counter_close(struct res_counter *counter);
+void res_counter_reopen(struct res_counter *counter);
+
+/**
+ * struct res_excess - what goes up from a counter
+ * @n: units
+ * @stat: what its parent's totals do not have yet, ...
+ * @counted: ... if anything
+ */
+struct res_excess {
+	u64			n;
+	bool			counted;
+	struct res_stat		stat;
+};
+
+struct res_counter *res_counter_roomy(struct res_counter *counter);
+void res_counter_take_excess(struct res_counter *counter, struct res_excess *excess);
+void __res_return(struct res_root *root, struct res_counter *counter,
+		  struct res_excess *excess, unsigned int levels);
+void res_return(struct res_root *root, struct res_counter *counter,
+		struct res_excess *excess);
+void res_return_units(struct res_root *root, struct res_counter *counter, u64 n);
+u64 res_bank_batch(const struct res_counter *counter);
+void res_path_room(struct res_counter *counter, struct res_room *room);
+
+/* Under the lock: @counter has given away @used units. */
+static inline void res_counter_set_used(struct res_counter *counter, u64 used)
+{
+	lockdep_assert_held(&counter->lock);
+
+	WRITE_ONCE(counter->used, used);
+	if (unlikely(used < counter->lower || used >= counter->upper))
+		res_counter_update_state(counter);
+}
+
+/* Likewise, less than before. */
+static inline void res_counter_lower(struct res_counter *counter, u64 n)
+{
+	res_counter_set_used(counter, counter->used - n);
+	if (unlikely(counter->used < counter->min_usage))
+		counter->min_usage = counter->used;
+}
+
+/* What objects hold of @counter, and CPUs have in stock. */
+static inline u64 res_counter_held(const struct res_counter *counter)
+{
+	return res_beyond(counter->used, counter->inherited + counter->given);
+}
+
+/*
+ * How tight an ancestor still is that was found so before. A hint: should a
+ * reservation have come to lie between, some batches are not asked for.
+ */
+static inline u8 res_path_state(const struct res_counter *counter)
+{
+	const u8 *narrow = READ_ONCE(counter->narrow);
+
+	return narrow ? READ_ONCE(*narrow) : RES_LOOSE;
+}
+
+/* stock.c */
+struct res_counter *res_slot_close(struct res_slot *slot, struct res_excess *excess);
+struct res_slot *res_slot_claim(struct res_root *root, struct res_owner *owner,
+				struct res_counter **from,
+				struct res_excess *excess);
+void res_slot_fill(struct res_slot *slot, struct res_counter *counter, u64 n,
+		   u64 cap);
+bool res_slot_wanted(struct res_root *root, struct res_owner *owner);
+void res_slot_forget(struct res_root *root, struct res_owner *owner);
+int res_stock_init(struct res_root *root);
+void res_stock_exit(struct res_root *root);
+
+/* What can be had from a slot, as far as can be seen. */
+static inline u64 res_slot_units(const struct res_slot *slot)
+{
+	long units = local_read(&slot->units);
+
+	return max(units, 0L);
+}
+
+/* drain.c */
+
+/**
+ * struct res_walk - a walk over counters where something is at hand
+ * @root: the resource
+ * @top: below this one, which stays allocated; %NULL: all
+ * @live: a counter whose charge needs room; or %NULL
+ * @all: what a reservation covers, too
+ */
+struct res_walk {
+	struct res_root		*root;
+	struct res_counter	*top;
+	struct res_counter	*live;
+	bool			all;
+};
+
+struct res_counter *res_walk_first(const struct res_walk *walk);
+struct res_counter *res_walk_next(const struct res_walk *walk,
+				  struct res_counter *counter);
+void res_unlink(struct res_counter *counter);
+void res_counter_drain_stock(struct res_counter *counter);
+void res_counter_flush(struct res_counter *counter);
+bool res_drainable(struct res_root *root, struct res_counter *top);
+bool res_drain_begin(struct res_root *root, struct res_counter *top,
+		     struct res_counter *live);
+void res_drain_end(struct res_root *root, struct res_counter *top);
+
+/* charge.c */
+
+/**
+ * struct res_take - units that are taken out of a counter
+ * @counter: the counter
+ * @n: units
+ * @severity: how hard it is insisted
+ * @object: an object is charged with them; otherwise they are in the caller's hand
+ * @bank: the counter may keep credit, if the path above permits
+ * @stock: and this CPU may have some in stock
+ * @end: the ancestor that is not asked: it has given @hand units already; %NULL: the
+ *	root, if @moving
+ * @moving: there is such an end
+ * @hand: see @end
+ * @refusal: where there was no room, and whether: @refusal.n
+ * @crossed: a barrier was crossed
+ * @above: the uppermost counter that is above its barrier now
+ * @root_above: the machine is
+ * @uncovered: reservations no longer cover all that is used on the way
+ * @owner: is set to what an object has to point to
+ */
+struct res_take {
+	struct res_counter	*counter;
+	u64			n;
+	enum bc_severity	severity;
+	bool			object;
+	bool			bank;
+	bool			stock;
+	bool			moving;
+	struct res_counter	*end;
+	u64			hand;
+	struct res_refusal	refusal;
+	bool			crossed;
+	struct res_counter	*above;
+	bool			root_above;
+	bool			uncovered;
+	struct res_owner	*owner;
+};
+
+/* reserve.c */
+void res_pledge(struct res_counter *counter, u64 old, u64 new);
+
+int res_take(struct res_take *take);
+int res_take_drained(struct res_take *take, int err);
+void res_enforce_above(struct res_counter *counter, bool may_block);
+void res_enforce_barriers(struct res_take *take, struct res_counter *counter,
+			  bool may_block);
+void res_owner_return(struct res_owner *owner, u64 n, u64 uncharged);
+
+#endif /* _BC_ENGINE_INTERNAL_H */

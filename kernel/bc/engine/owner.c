@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What charged objects point to
+ *
+ * An object's units may be there longer than the group that they were charged to. So
+ * the object points to an owner, which is apart from the counter and outlives it: when
+ * the counter is removed, its units become its parent's, and its owner forwards to the
+ * parent's owner. While the counter is there, units hold no references, so that the
+ * fast path counts once; when it is removed, each unit that is still charged becomes
+ * one. Chains of owners are compressed as they are walked. The idea that a removed
+ * counter leaves its charges to its parent is that of memory cgroups' obj_cgroup.
+ */
+
+#include <linux/bug.h>
+#include <linux/init.h>
+#include <linux/slab.h>
+
+#include "internal.h"
+
+static struct kmem_cache *res_owner_cache;
+
+/* Before there is any counter: in the first call, at boot. */
+static bool res_owner_cache_create(void)
+{
+	struct kmem_cache *cache = READ_ONCE(res_owner_cache);
+
+	if (cache)
+		return true;
+	cache = kmem_cache_create("res_owner", sizeof(struct res_owner),
+				  RES_SLOT_SIZE, SLAB_ACCOUNT, NULL);
+	if (cache && cmpxchg(&res_owner_cache, NULL, cache))
+		kmem_cache_destroy(cache);
+	return READ_ONCE(res_owner_cache);
+}
+
+/* Gives @counter an owner. Returns 0 or -ENOMEM. */
+int res_owner_create(struct res_counter *counter)
+{
+	struct res_owner *owner;
+
+	if (!res_owner_cache_create())
+		return -ENOMEM;
+	owner = kmem_cache_zalloc(res_owner_cache, GFP_KERNEL_ACCOUNT);
+	if (!owner)
+		return -ENOMEM;
+	owner->counter = counter;
+	owner->root = counter->root;
+	atomic64_set(&owner->refs, 1);
+	counter->owner = owner;
+	return 0;
+}
+
+static void res_owner_free(struct rcu_head *rcu)
+{
+	kmem_cache_free(res_owner_cache, container_of(rcu, struct res_owner, rcu));
+}
+
+/* Drops @refs references; the last one drops that to where @owner forwards, too. */
+void __res_owner_put(struct res_owner *owner, u64 refs)
+{
+	while (owner) {
+		struct res_owner *forward;
+		struct res_root *root = owner->root;
+		s64 left = atomic64_sub_return(refs, &owner->refs);
+
+		WARN_ONCE(left < 0, "res_counter: owner put once too often\n");
+		if (left)
+			return;
+		forward = owner->forward;
+		call_rcu(&owner->rcu, res_owner_free);
+		if (root->ops->owner_freed)
+			root->ops->owner_freed(root);
+		owner = forward;
+		refs = 1;
+	}
+}
+
+/*
+ * The nearest owner from @owner on whose counter is there, or NULL: the root.
+ * What it finds can be removed at any time: the caller, in an RCU read section,
+ * must look again under the counter's lock.
+ */
+struct res_owner *res_owner_live(struct res_owner *owner)
+{
+	/* With the release in res_counter_remove(): no counter, but where to go. */
+	while (owner && !smp_load_acquire(&owner->counter))
+		owner = READ_ONCE(owner->forward);
+	return owner;
+}
+
+/*
+ * Makes @owner, whose counter is gone, forward to the nearest owner that has
+ * one. The caller has a reference to @owner and is in an RCU read section.
+ *
+ * Should the new target go away just now, then it is one that forwards, which
+ * is as good as the old one; unless it is being freed, which the reference that
+ * we need tells us.
+ */
+void res_owner_compress_path(struct res_owner *owner)
+{
+	struct res_owner *old = READ_ONCE(owner->forward);
+	struct res_owner *new = res_owner_live(old);
+
+	if (new == old || (new && !atomic64_inc_not_zero(&new->refs)))
+		return;
+	if (cmpxchg(&owner->forward, old, new) == old)
+		__res_owner_put(old, 1);
+	else
+		__res_owner_put(new, 1);
+}
+
+/**
+ * res_owner_counter() - the counter that has an owner's units now
+ * @owner: an owner that does not go away
+ *
+ * Context: Any context but NMI; in an RCU read section, in which the counter stays
+ * allocated.
+ * Return: Its counter, or that of the nearest ancestor that was not removed; %NULL
+ * if that is the root.
+ */
+struct res_counter *res_owner_counter(struct res_owner *owner)
+{
+	struct res_counter *counter = NULL;
+
+	while (!counter && (owner = res_owner_live(owner)))
+		counter = READ_ONCE(owner->counter);
+	return counter;
+}
+
+/**
+ * res_owner_tryget() - keep an owner
+ * @owner: res_counter.owner of some counter that was not removed
+ *
+ * Context: Any context but NMI; in an RCU read section.
+ * Return: Whether it is kept until res_owner_put(); if not, it is gone.
+ */
+bool res_owner_tryget(struct res_owner *owner)
+{
+	return atomic64_inc_not_zero(&owner->refs);
+}
+
+/**
+ * res_owner_put() - keep an owner no longer
+ * @owner: an owner that res_owner_tryget() has kept
+ *
+ * Context: Any context but NMI.
+ */
+void res_owner_put(struct res_owner *owner)
+{
+	__res_owner_put(owner, 1);
+}

@@ -1,0 +1,432 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Reservations, limits and barriers
+ *
+ * What a counter takes from its parent is the greater of what it has given away and
+ * what it has reserved. So a reservation is raised by taking what is missing out of the
+ * parent, as a charge does, and lowered by saying so: what is in use stays taken, and
+ * goes back as it is returned.
+ */
+
+#include <linux/errno.h>
+#include <linux/kernel.h>
+
+#include "internal.h"
+
+/* How often less is tried where there is not as much as was wanted. */
+#define RES_UPTO_TRIES	16
+
+/* Takes @n units out of the parent of @counter, or out of the root, as anybody can. */
+static int res_borrow(struct res_counter *counter, u64 n, struct res_refusal *lacking)
+{
+	struct res_root *root = counter->root;
+	struct res_take take = { .counter = counter->parent, .n = n };
+	bool above;
+	int err = 0;
+
+	if (counter->parent) {
+		err = res_take(&take);
+		if (err)
+			err = res_take_drained(&take, err);
+		*lacking = take.refusal;
+		return err ? -ENOSPC : 0;
+	}
+	if (!res_root_take(root, n, 0, BC_BARRIER, lacking, &above)) {
+		res_drain_begin(root, NULL, counter);
+		*lacking = (struct res_refusal) { };
+		if (!res_root_take(root, n, 0, BC_BARRIER, lacking, &above))
+			err = -ENOSPC;
+		res_drain_end(root, NULL);
+	}
+	lacking->counter = err ? counter : NULL;
+	return err;
+}
+
+/*
+ * What is reserved is there whatever happens to the bounds of those above. So a counter
+ * above its barrier lends nothing, not even what is in use already.
+ */
+static bool res_lends(struct res_counter *lender, struct res_refusal *lacking)
+{
+	for (; lender; lender = lender->parent) {
+		const u64 used = READ_ONCE(lender->used);
+		const u64 bound = res_bound(lender, BC_BARRIER);
+
+		if (used > bound) {
+			*lacking = (struct res_refusal) {
+				.counter = lender,
+				.usage = used,
+				.bound = bound,
+			};
+			return false;
+		}
+		if (used <= READ_ONCE(lender->reserved))
+			break;
+	}
+	return true;
+}
+
+/*
+ * One child's share of what @counter has pledged changes from @old to @new; and
+ * so, perhaps, does the share of @counter in what its parent has.
+ */
+void res_pledge(struct res_counter *counter, u64 old, u64 new)
+{
+	for (; counter && old != new; counter = counter->parent) {
+		unsigned long flags;
+		u64 pledged;
+
+		raw_spin_lock_irqsave(&counter->lock, flags);
+		pledged = counter->pledged - old + new;
+		old = max(counter->pledged, counter->reserved);
+		new = max(pledged, counter->reserved);
+		counter->pledged = pledged;
+		raw_spin_unlock_irqrestore(&counter->lock, flags);
+	}
+}
+
+/* How a reservation is to be changed. */
+struct res_change {
+	struct res_counter	*counter;
+	u64			reserved;
+	u64			limit;
+	bool			wall;	/* no more is to be used than is reserved */
+	bool			yield;	/* but if it is, so be it */
+};
+
+/* Whether that is possible; under the lock. */
+static int res_change_check(const struct res_change *change,
+			    struct res_refusal *lacking)
+{
+	struct res_counter *counter = change->counter;
+	u64 limit = change->limit == RES_LIMIT_KEEP ? counter->limit :
+						      change->limit;
+
+	if (counter->removed)
+		return -ENODEV;
+	if (change->reserved > limit || limit > RES_COUNTER_MAX)
+		return -EINVAL;
+	/* "Unlimited" is no amount. */
+	if (change->reserved == RES_COUNTER_MAX)
+		return -ENOSPC;
+	if (change->wall && !change->yield && change->reserved < counter->used) {
+		*lacking = (struct res_refusal) {
+			.counter = counter,
+			.usage = counter->used,
+			.bound = change->reserved,
+			.at = BC_LIMIT,
+		};
+		return -EBUSY;
+	}
+	return counter->pledged > limit ? -EBUSY : 0;
+}
+
+/*
+ * One try. What comes from the parent stays in the caller's hand until it suffices: as
+ * the counter's credit, it could be had by others, or be drained to make room for the rest.
+ */
+static int res_change_try(const struct res_change *change, struct res_refusal *lacking)
+{
+	struct res_counter *counter = change->counter, *parent = counter->parent;
+	u64 old, due, hand = 0, need = 0, pledged = 0;
+	struct res_excess excess = { };
+	unsigned long flags;
+	bool link = false;
+	int err;
+
+	*lacking = (struct res_refusal) { };
+	if (change->reserved > READ_ONCE(counter->reserved)) {
+		raw_spin_lock_irqsave(&counter->lock, flags);
+		err = res_change_check(change, lacking);
+		raw_spin_unlock_irqrestore(&counter->lock, flags);
+		if (err)
+			return err;
+		if (!res_lends(parent, lacking))
+			return -ENOSPC;
+	}
+	for (;;) {
+		raw_spin_lock_irqsave(&counter->lock, flags);
+		old = counter->reserved;
+		err = res_change_check(change, lacking);
+		due = max(counter->used, change->reserved);
+		need = res_beyond(due, counter->taken + hand);
+		if (!err && !need) {
+			WRITE_ONCE(counter->taken, counter->taken + hand);
+			WRITE_ONCE(counter->reserved, change->reserved);
+			/* It may be covered from now on. */
+			WRITE_ONCE(counter->narrow, NULL);
+			if (change->limit != RES_LIMIT_KEEP)
+				WRITE_ONCE(counter->limit, change->limit);
+			hand = 0;
+			pledged = counter->pledged;
+			res_counter_update_state(counter);
+			res_counter_take_excess(counter, &excess);
+			link = res_counter_unlinked(counter);
+		}
+		raw_spin_unlock_irqrestore(&counter->lock, flags);
+		if (err || !need)
+			break;
+		err = res_borrow(counter, need, lacking);
+		if (err)
+			break;
+		hand += need;
+	}
+	if (link)
+		res_counter_link(counter);
+	excess.n += hand;
+	res_return(counter->root, parent, &excess);
+	if (err || !parent)
+		return err;
+
+	/* What it covered until now was no concern of those above. */
+	if (change->reserved < old)
+		res_enforce_above(counter, true);
+	raw_spin_lock_irqsave(&parent->lock, flags);
+	parent->lent += change->reserved - old;
+	raw_spin_unlock_irqrestore(&parent->lock, flags);
+	res_pledge(parent, max(old, pledged), max(change->reserved, pledged));
+	return 0;
+}
+
+/* What is kept below counts as used: where too much is, it is taken out of the way. */
+static int res_change(const struct res_change *change, struct res_refusal *lacking)
+{
+	struct res_counter *counter = change->counter;
+	int err = res_change_try(change, lacking);
+
+	if (err == -EBUSY && lacking->counter) {
+		res_drain_begin(counter->root, counter, counter);
+		err = res_change_try(change, lacking);
+		res_drain_end(counter->root, counter);
+	}
+	return err;
+}
+
+/**
+ * res_counter_set_reserved() - borrow from the parent, or repay
+ * @counter: the counter
+ * @reserved: units that are to be there for @counter alone, used or not
+ * @limit: what the limit becomes with it; %RES_LIMIT_KEEP: it stays;
+ *	%RES_LIMIT_WALL: as much as is reserved, and no less than is in use:
+ *	@counter then lives on what it borrowed, and no charge reaches the parent
+ * @lacking: with -ENOSPC, where room is lacking; with -EBUSY, that more is used than
+ *	is to be left, @lacking->bound. In either case usage + n - bound are missing.
+ *	@lacking->counter is %NULL if it says nothing.
+ *
+ * What @counter takes from its parent is the greater of what it uses and what it
+ * has reserved. Borrowing thus charges the parent only for what @counter does not take
+ * already; but those above must be within their barriers: what is lent is there for
+ * all tasks, and no counter lends what only the privileged may take. Repaying gives back
+ * at once what is not in use, and the rest as it is returned.
+ *
+ * Borrowing and repaying come from the res_counter hierarchy patch of 2008, where all
+ * walls were high.
+ *
+ * Context: Task context, no spinlock held, interrupts on; may sleep. Changes of one
+ * counter's reservation must not race with each other.
+ * Return:
+ *
+ * * 0 - Borrowed or repaid.
+ * * -EINVAL - @reserved is above the limit, or that above %RES_COUNTER_MAX; nothing
+ *   has changed.
+ * * -ENOSPC - An ancestor or the machine has no such room; nothing has changed.
+ * * -EBUSY - Units that are in use would be walled out, or the limit be below what
+ *   descendants have reserved; nothing has changed.
+ * * -ENODEV - @counter was removed.
+ */
+int res_counter_set_reserved(struct res_counter *counter, u64 reserved,
+			     u64 limit, struct res_refusal *lacking)
+{
+	const struct res_change change = {
+		.counter = counter,
+		.reserved = reserved,
+		.limit = limit == RES_LIMIT_WALL ? reserved : limit,
+		.wall = limit == RES_LIMIT_WALL,
+	};
+
+	might_sleep();
+	*lacking = (struct res_refusal) { };
+	if (reserved > RES_COUNTER_MAX)
+		return -EINVAL;
+	return res_change(&change, lacking);
+}
+
+/**
+ * res_counter_reserve_upto() - borrow or repay as much as is possible now
+ * @counter: the counter
+ * @reserved: units that are wanted to be there for @counter alone
+ * @limit: %RES_LIMIT_KEEP or %RES_LIMIT_WALL: see res_counter_set_reserved()
+ *
+ * Borrows what those above have room for, and repays; a wall gives way no further than to
+ * what is in use. Where that falls short of @reserved, another call may get nearer to it
+ * later.
+ *
+ * Context: As res_counter_set_reserved().
+ * Return: What is reserved from now on. It never gets farther from @reserved.
+ */
+u64 res_counter_reserve_upto(struct res_counter *counter, u64 reserved, u64 limit)
+{
+	const u64 had = READ_ONCE(counter->reserved);
+	const bool wall = limit == RES_LIMIT_WALL;
+	struct res_change change = {
+		.counter = counter,
+		.reserved = min(reserved, RES_COUNTER_MAX - 1),
+		.limit = limit,
+		.wall = wall,
+	};
+	unsigned int tries = RES_UPTO_TRIES;
+	struct res_refusal lacking;
+	u64 missing;
+	int err;
+
+	might_sleep();
+	if (!wall && change.reserved > READ_ONCE(counter->limit))
+		change.reserved = READ_ONCE(counter->limit);
+	do {
+		if (wall) {
+			change.limit = change.reserved;
+			/* Or where it stands already. */
+			change.yield = change.reserved >= READ_ONCE(counter->limit);
+		}
+		err = res_change(&change, &lacking);
+		if (!err || !lacking.counter)
+			break;
+		if (err == -EBUSY) {
+			if (change.reserved >= had)
+				break;
+			change.reserved = min(lacking.usage, had);
+			continue;
+		}
+		/* What is in use can be reserved, be there room or not. */
+		missing = min(res_beyond(lacking.usage + lacking.n, lacking.bound),
+			      lacking.n);
+		if (!missing || missing >= res_beyond(change.reserved, had))
+			break;
+		change.reserved -= missing;
+	} while (tries--);
+	return READ_ONCE(counter->reserved);
+}
+
+/*
+ * Sets one bound, if what is given away is not to be above or is not. Returns whether
+ * something of that has to be fetched for it: it is kept below, perhaps.
+ */
+static int res_bound_try(struct res_counter *counter, u64 *bound, u64 val,
+			 bool not_below_usage, bool *above)
+{
+	unsigned long flags;
+	int err = 0;
+
+	raw_spin_lock_irqsave(&counter->lock, flags);
+	*above = counter->used > val;
+	if (bound == &counter->limit) {
+		if (counter->reserved > val)
+			err = -EINVAL;
+		else if (counter->pledged > val)
+			err = -EBUSY;
+		else if (not_below_usage && *above)
+			err = -EAGAIN;
+	}
+	if (!err) {
+		WRITE_ONCE(*bound, val);
+		res_counter_update_state(counter);
+	}
+	raw_spin_unlock_irqrestore(&counter->lock, flags);
+	return err;
+}
+
+/* Nothing is left above the new bound but what objects hold. */
+static int res_bound_set(struct res_counter *counter, u64 *bound, u64 val,
+			 bool not_below_usage)
+{
+	bool above;
+	int err;
+
+	might_sleep();
+	if (val > RES_COUNTER_MAX)
+		return -EINVAL;
+	err = res_bound_try(counter, bound, val, not_below_usage, &above);
+	if ((err && err != -EAGAIN) || !above)
+		return err;
+	res_drain_begin(counter->root, counter, NULL);
+	if (err)
+		err = res_bound_try(counter, bound, val, not_below_usage, &above);
+	res_drain_end(counter->root, counter);
+	return err == -EAGAIN ? -EBUSY : err;
+}
+
+/**
+ * res_counter_set_limit() - change the limit
+ * @counter: the counter
+ * @limit: units
+ * @not_below_usage: refuse a limit below what is held now
+ *
+ * Context: Task context, no spinlock held, interrupts on; may sleep.
+ * Return:
+ *
+ * * 0 - Every charge from now on is held to the new limit.
+ * * -EINVAL - @limit is above %RES_COUNTER_MAX, or below what is reserved;
+ *   nothing has changed.
+ * * -EBUSY - It is below what descendants have reserved or, with
+ *   @not_below_usage, below usage; nothing has changed.
+ */
+int res_counter_set_limit(struct res_counter *counter, u64 limit,
+			  bool not_below_usage)
+{
+	return res_bound_set(counter, &counter->limit, limit, not_below_usage);
+}
+
+/**
+ * res_counter_set_barrier() - change the barrier
+ * @counter: the counter
+ * @barrier: units; above the limit, the limit takes its place
+ *
+ * Context: Task context, no spinlock held, interrupts on; may sleep.
+ * Return:
+ *
+ * * 0 - Every charge from now on is held to the new barrier.
+ * * -EINVAL - @barrier is above %RES_COUNTER_MAX; nothing has changed.
+ */
+int res_counter_set_barrier(struct res_counter *counter, u64 barrier)
+{
+	return res_bound_set(counter, &counter->barrier, barrier, false);
+}
+
+/**
+ * res_counter_await_room() - be told when units come back
+ * @counter: the counter
+ *
+ * As long as none have come, nothing is kept below, so that they get here. Then
+ * res_counter_ops.room() is called, once; perhaps before this returns.
+ *
+ * Context: Task context, no spinlock held, interrupts on; may sleep.
+ */
+void res_counter_await_room(struct res_counter *counter)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&counter->lock, flags);
+	if (!counter->awaited) {
+		counter->awaited = true;
+		counter->closed++;
+		res_counter_update_state(counter);
+	}
+	raw_spin_unlock_irqrestore(&counter->lock, flags);
+	res_counter_drain(counter);
+}
+
+/**
+ * res_root_await_room() - be told when units come back to the machine
+ * @root: the resource
+ *
+ * See res_counter_await_room().
+ *
+ * Context: Task context, no spinlock held, interrupts on; may sleep.
+ */
+void res_root_await_room(struct res_root *root)
+{
+	atomic_inc(&root->closed);
+	if (xchg(&root->awaited, true))
+		atomic_dec(&root->closed);
+	res_root_drain(root);
+}

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What is shown of a counter
+ *
+ * A reader pays itself: it drains nothing, interrupts no CPU, and looks at what is at
+ * hand below the counter, step by step. What it sees can change meanwhile. So an amount is
+ * exact when nothing runs, and otherwise off by what was moved during the read.
+ */
+
+#include <linux/kernel.h>
+#include <linux/sched.h>
+
+#include "internal.h"
+
+/* Levels below a counter at which reservations are looked at each by itself. */
+#define RES_LEVELS	32
+
+/* How often it is looked anew, if something has changed meanwhile. */
+#define RES_READ_TRIES	3
+
+static void res_slot_unpin(struct res_slot_info *info)
+{
+	if (!--info->pins && !info->counter)
+		list_del_init_careful(&info->node);
+}
+
+/*
+ * Sums up what CPUs have in stock of @counter, and adds to @stat what is counted there. A
+ * slot that is pinned stays in the list, where the next one can be found.
+ */
+static u64 res_counter_stock(struct res_counter *counter, struct res_stat *stat)
+{
+	struct res_slot_info *info, *next;
+	unsigned long flags;
+	u64 sum = 0;
+
+	if (list_empty(&counter->slots))
+		return 0;
+	raw_spin_lock_irqsave(&counter->lock, flags);
+	info = list_first_entry_or_null(&counter->slots, struct res_slot_info,
+					node);
+	if (info)
+		info->pins++;
+	while (info) {
+		if (info->counter) {
+			const struct res_slot *slot = info->slot;
+			/* In this order: an uncharge counts before it adds. */
+			const long units = local_read(&slot->units);
+			const unsigned long returned = local_read(&slot->returned);
+			unsigned int i;
+
+			sum += max(units, 0L);
+			stat->uncharged += returned;
+			stat->charged += info->base - units + (long)returned;
+			for (i = 0; i < counter->root->kinds; i++)
+				stat->kinds[i] += local_read(&slot->kinds[i]);
+		}
+		next = NULL;
+		if (!list_is_last(&info->node, &counter->slots)) {
+			next = list_next_entry(info, node);
+			next->pins++;
+		}
+		res_slot_unpin(info);
+		raw_spin_unlock_irqrestore(&counter->lock, flags);
+		info = next;
+		raw_spin_lock_irqsave(&counter->lock, flags);
+	}
+	raw_spin_unlock_irqrestore(&counter->lock, flags);
+	return sum;
+}
+
+/* Adds to @stat what @counter has and its parent's totals have not. */
+static void res_stat_sum(struct res_stat *stat, const struct res_counter *counter)
+{
+	unsigned int i;
+
+	stat->charged += counter->unsent.charged;
+	stat->uncharged += counter->unsent.uncharged;
+	for (i = 0; i < counter->root->kinds; i++)
+		stat->kinds[i] += counter->unsent_kinds[i];
+}
+
+/*
+ * Works out how much of what @top has given away is at hand here and below, and adds to
+ * @stat what its totals do not have yet.
+ *
+ * What is at hand below a child counts as far as the child uses more than it has
+ * reserved: the rest would be the parent's expense in any case. So it is summed up level
+ * by level; but all that is too far down together, as if nothing was reserved there.
+ */
+static u64 res_counter_hidden(struct res_counter *top, struct res_stat *stat)
+{
+	const struct res_walk walk = { .root = top->root, .top = top, .all = true };
+	u64 hidden[RES_LEVELS] = { };
+	struct res_counter *counter;
+	unsigned int level;
+	unsigned long flags;
+	u64 here, credit;
+
+	for (counter = res_walk_first(&walk); counter;
+	     counter = res_walk_next(&walk, counter)) {
+		level = counter->depth - top->depth;
+		here = res_counter_stock(counter, stat);
+		raw_spin_lock_irqsave(&counter->lock, flags);
+		res_stat_sum(stat, counter);
+		credit = res_credit(counter);
+		if (level < RES_LEVELS) {
+			here += hidden[level];
+			hidden[level] = 0;
+			here = min(here, res_beyond(counter->used,
+						    counter->reserved));
+		}
+		raw_spin_unlock_irqrestore(&counter->lock, flags);
+		hidden[min(level, RES_LEVELS) - 1] += here + credit;
+	}
+	return hidden[0] + res_counter_stock(top, stat);
+}
+
+/**
+ * res_counter_read() - all that is to be shown of a counter
+ * @counter: the counter
+ * @snap: where to
+ *
+ * Statistics are rough: max_usage and min_usage are off by what was at hand at the time.
+ *
+ * That readers want all fields at once and not each by itself was said in the
+ * review of the beancounter patches of 2006.
+ *
+ * Context: Task context, no spinlock held, interrupts on. @counter stays allocated.
+ */
+void res_counter_read(struct res_counter *counter, struct res_snapshot *snap)
+{
+	unsigned int tries = RES_READ_TRIES, i;
+	struct res_stat stat;
+	unsigned long flags;
+	u64 hidden, used;
+
+	do {
+		used = READ_ONCE(counter->used);
+		stat = (struct res_stat) { };
+		hidden = res_counter_hidden(counter, &stat);
+	} while (used != READ_ONCE(counter->used) && --tries);
+
+	raw_spin_lock_irqsave(&counter->lock, flags);
+	stat.charged += counter->sent.charged + counter->unsent.charged;
+	stat.uncharged += counter->sent.uncharged + counter->unsent.uncharged;
+	used = res_beyond(counter->used, hidden);
+	*snap = (struct res_snapshot) {
+		.usage		= used,
+		.stocked	= counter->used - used,
+		.held		= res_counter_held(counter),
+		.inherited	= counter->inherited,
+		.reserved	= counter->reserved,
+		.lent		= counter->lent,
+		.barrier	= counter->barrier,
+		.limit		= counter->limit,
+		.max_usage	= max3(counter->old_max, counter->max_usage, used),
+		.recent_max	= max(counter->max_usage, used),
+		.min_usage	= min(counter->min_usage, used),
+		/* What moves meanwhile may be missing for the moment. */
+		.charged	= max_t(s64, 0, stat.charged - counter->base.charged),
+		.uncharged	= stat.uncharged - counter->base.uncharged,
+		.failcnt	= atomic64_read(&counter->failcnt),
+	};
+	/* One CPU may say what it was charged later than another what it returned. */
+	for (i = 0; i < counter->root->kinds; i++)
+		snap->kinds[i] = max_t(s64, 0, counter->kinds[i] + stat.kinds[i]);
+	raw_spin_unlock_irqrestore(&counter->lock, flags);
+	snap->held -= min(snap->held, res_counter_stock(counter, &stat));
+}
+
+/**
+ * res_counter_reset() - start statistics anew
+ * @counter: the counter
+ * @what: RES_RESET_* bits; extremes become the usage, the rest 0
+ *
+ * Context: As res_counter_read().
+ */
+void res_counter_reset(struct res_counter *counter, unsigned int what)
+{
+	struct res_snapshot snap;
+	unsigned long flags;
+
+	if (what & RES_RESET_FAILCNT)
+		atomic64_set(&counter->failcnt, 0);
+	if (!(what & ~RES_RESET_FAILCNT))
+		return;
+	res_counter_read(counter, &snap);
+	raw_spin_lock_irqsave(&counter->lock, flags);
+	if (what & RES_RESET_MAX) {
+		counter->max_usage = snap.usage;
+		counter->old_max = 0;
+	}
+	if (what & RES_RESET_MIN)
+		counter->min_usage = snap.usage;
+	if (what & RES_RESET_TOTALS) {
+		counter->base.charged += snap.charged;
+		counter->base.uncharged += snap.uncharged;
+	}
+	raw_spin_unlock_irqrestore(&counter->lock, flags);
+}
+
+/**
+ * res_counter_restart_max() - start a period of observation
+ * @counter: the counter
+ * @usage: is set to the usage at its start
+ *
+ * For readers that want a maximum of their own, as cgroup v2's peak files do: a
+ * maximum over any time that began with this call is the maximum of what its
+ * later calls return.
+ *
+ * Context: As res_counter_read().
+ * Return: The highest usage in the period that ends.
+ */
+u64 res_counter_restart_max(struct res_counter *counter, u64 *usage)
+{
+	struct res_snapshot snap;
+	unsigned long flags;
+	u64 max;
+
+	res_counter_read(counter, &snap);
+	*usage = snap.usage;
+	raw_spin_lock_irqsave(&counter->lock, flags);
+	max = max(counter->max_usage, snap.usage);
+	counter->old_max = max(counter->old_max, max);
+	counter->max_usage = snap.usage;
+	raw_spin_unlock_irqrestore(&counter->lock, flags);
+	return max;
+}

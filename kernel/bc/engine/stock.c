@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What CPUs have in stock
+ *
+ * Each CPU has a few slots, with units for one group each. The fast path, in
+ * include/bc/res_counter.h, compares the slot's owner and changes one word, @units, by
+ * one instruction that nothing on this CPU can interrupt. Only its own CPU changes a
+ * slot; so units that are needed elsewhere are fetched by an interrupt there.
+ *
+ * An interrupt may come between any two instructions of the fast path, and may charge,
+ * uncharge, or close the slot. That is why
+ *
+ *  - a closed slot has RES_SLOT_CLOSED in @units, so that whatever is taken from it or
+ *    put into it leaves it negative, which the fast path sees in the result of its own
+ *    instruction: it undoes that (__res_slot_undo()), or does it once more by way of
+ *    the counter (__res_slot_settle());
+ *  - @owner changes in task context alone: the fast path has preemption off, so that
+ *    no other task comes between its comparison and its change of @units. And not
+ *    before @units is RES_SLOT_CLOSED to the unit, lest something that was put there for
+ *    one owner is settled for the other.
+ *
+ * So a slot that an interrupted fast path has found its owner's is still that owner's
+ * when the interrupt returns, open or closed.
+ *
+ * An open slot is in the list @slots of its counter, and counts there as used. It is
+ * opened by the protocol of bank.c, and closed by a drain.
+ */
+
+#include <linux/cpumask.h>
+#include <linux/irqflags.h>
+#include <linux/preempt.h>
+#include <linux/sched/isolation.h>
+#include <linux/slab.h>
+#include <linux/smp.h>
+
+#include "internal.h"
+
+/* The slot of the CPU that this is right now, for a hint. */
+static struct res_slot *res_raw_slot(struct res_stock __percpu *stock,
+				     struct res_owner *owner)
+{
+	const unsigned long mask = (RES_SLOTS - 1) * RES_SLOT_SIZE;
+
+	return (void *)raw_cpu_ptr(stock) + ((unsigned long)owner & mask);
+}
+
+/* Charges and uncharges in a row by which an owner gets a slot from another one. */
+#define RES_SLOT_MISSES		4
+
+/*
+ * Moves what is in @slot back to its counter, and what is to be counted; under the
+ * lock. Units that an interrupted charge has taken, and is about to put back, are seen as
+ * charged until __res_slot_settle() finds them.
+ */
+static void res_slot_empty(struct res_slot *slot, struct res_counter *counter)
+{
+	struct res_slot_info *info = slot->info;
+	const unsigned long returned = local_read(&slot->returned);
+	const u64 units = res_slot_units(slot);
+	const u64 there = min(units, res_counter_held(counter));
+	unsigned int i;
+
+	local_add(RES_SLOT_CLOSED - (long)units, &slot->units);
+	local_sub(returned, &slot->returned);
+	for (i = 0; i < counter->root->kinds; i++) {
+		long kind = local_read(&slot->kinds[i]);
+
+		local_sub(kind, &slot->kinds[i]);
+		counter->kinds[i] += kind;
+		counter->unsent_kinds[i] += kind;
+	}
+	counter->unsent.charged += info->base - (long)units + (long)returned;
+	counter->unsent.uncharged += returned;
+	info->base = 0;
+	res_counter_lower(counter, there);
+	/* Under the lock: better in a bad place than never. */
+	RES_WARN_MISSING(units - there);
+}
+
+/*
+ * Closes @slot of this CPU, with interrupts off. @excess, if not %NULL, is what goes up
+ * from its counter, which is returned; otherwise that stays there for the drain.
+ */
+struct res_counter *res_slot_close(struct res_slot *slot, struct res_excess *excess)
+{
+	struct res_slot_info *info = slot->info;
+	struct res_counter *counter = info->counter;
+
+	lockdep_assert_irqs_disabled();
+
+	if (excess) {
+		excess->n = 0;
+		excess->counted = false;
+	}
+	if (counter) {
+		raw_spin_lock(&counter->lock);
+		res_slot_empty(slot, counter);
+		info->counter = NULL;
+		if (!info->pins)
+			list_del_init_careful(&info->node);
+		if (excess)
+			res_counter_take_excess(counter, excess);
+		raw_spin_unlock(&counter->lock);
+	}
+	/* So that the owner does not look here in vain each time. */
+	if (in_task() && local_read(&slot->units) == RES_SLOT_CLOSED)
+		WRITE_ONCE(slot->owner, RES_OWNER_NONE);
+	return counter;
+}
+
+/* Whether this CPU keeps stock; its number stays, as interrupts are off. */
+static bool res_stock_possible(const struct res_slot *slot)
+{
+	const int cpu = slot->info->cpu;
+
+	/* Not on one that is about to go offline, or that is not to be interrupted. */
+	return in_task() && cpu_active(cpu) && !cpu_is_isolated(cpu);
+}
+
+/*
+ * This CPU's slot for @owner, open or ready to be opened, or NULL: a reader may still
+ * stand at it. Another owner's units
+ * are taken out of it: *@from is their counter, and @excess what goes up from there.
+ * Interrupts are off, and stay off until the slot was filled.
+ */
+struct res_slot *res_slot_claim(struct res_root *root, struct res_owner *owner,
+				struct res_counter **from,
+				struct res_excess *excess)
+{
+	struct res_slot *slot = res_this_slot(root->stock, owner);
+	struct res_slot_info *info = slot->info;
+
+	if (!res_stock_possible(slot))
+		return NULL;
+	if (info->counter && slot->owner != owner)
+		*from = res_slot_close(slot, excess);
+	if (!info->counter && (local_read(&slot->units) != RES_SLOT_CLOSED ||
+			       !list_empty_careful(&info->node)))
+		return NULL;
+	return slot;
+}
+
+/*
+ * Opens @slot for @counter, whose lock is held, if it is not open yet, and puts @n units
+ * there, which count as used and held by now.
+ */
+void res_slot_fill(struct res_slot *slot, struct res_counter *counter, u64 n,
+		   u64 cap)
+{
+	struct res_slot_info *info = slot->info;
+
+	lockdep_assert_held(&counter->lock);
+
+	WRITE_ONCE(slot->cap, cap);
+	info->base += n;
+	if (info->counter) {
+		local_add(n, &slot->units);
+		return;
+	}
+	WRITE_ONCE(slot->owner, counter->owner);
+	info->counter = counter;
+	info->misses = 0;
+	list_add(&info->node, &counter->slots);
+	local_add((long)n - RES_SLOT_CLOSED, &slot->units);
+}
+
+/*
+ * Whether it is worth while to have a slot for @owner on this CPU. One that is in use by
+ * another owner is left to that, until this one was here several times in a row: groups
+ * that take turns do better with their banks. A hint: preemption may be on.
+ */
+bool res_slot_wanted(struct res_root *root, struct res_owner *owner)
+{
+	struct res_slot_info *info;
+	struct res_slot *slot;
+	bool wanted = true;
+
+	if (!in_task())
+		return false;
+	slot = res_raw_slot(root->stock, owner);
+	info = slot->info;
+	if (slot->owner != owner && READ_ONCE(info->counter)) {
+		if (info->rival != owner) {
+			info->rival = owner;
+			info->misses = 0;
+		}
+		wanted = ++info->misses > RES_SLOT_MISSES;
+	}
+	return wanted;
+}
+
+/* Closes this CPU's slot for @owner, if it has one: no stock is to be kept there. */
+void res_slot_forget(struct res_root *root, struct res_owner *owner)
+{
+	struct res_counter *counter = NULL;
+	struct res_excess excess;
+	struct res_slot *slot;
+	unsigned long flags;
+
+	/* A hint again: mostly it has none. */
+	if (READ_ONCE(res_raw_slot(root->stock, owner)->owner) != owner)
+		return;
+	rcu_read_lock();
+	local_irq_save(flags);
+	slot = res_this_slot(root->stock, owner);
+	if (slot->owner == owner)
+		counter = res_slot_close(slot, &excess);
+	local_irq_restore(flags);
+	if (counter)
+		res_return(root, counter->parent, &excess);
+	rcu_read_unlock();
+}
+
+/**
+ * __res_slot_settle_kinds() - note what was said to a closed slot
+ * @slot: this CPU's
+ *
+ * For res_stock_note(). What an interrupt has said since is noted, too; or was, with
+ * ours, if it was open again: then it is noted when that is closed.
+ *
+ * Context: Any context but NMI; preemption off since it was said.
+ */
+void __res_slot_settle_kinds(struct res_slot *slot)
+{
+	struct res_owner *owner = NULL;
+	long kinds[RES_KINDS] = { };
+	unsigned long flags;
+	unsigned int i;
+
+	local_irq_save(flags);
+	if (!slot->info->counter) {
+		owner = slot->owner;
+		for (i = 0; i < RES_KINDS; i++) {
+			kinds[i] = local_read(&slot->kinds[i]);
+			local_sub(kinds[i], &slot->kinds[i]);
+		}
+	}
+	local_irq_restore(flags);
+	for (i = 0; i < RES_KINDS; i++)
+		if (kinds[i])
+			res_counter_note(owner, i, kinds[i]);
+}
+
+/**
+ * __res_slot_settle() - look after a slot with more in it than its cap
+ * @slot: this CPU's
+ *
+ * Gives some back to the bank; or, if the slot was closed, what was put in since to
+ * its owner's counter.
+ *
+ * Context: Any context but NMI; preemption off since the units were put there.
+ */
+void __res_slot_settle(struct res_slot *slot)
+{
+	struct res_slot_info *info = slot->info;
+	struct res_excess excess = { };
+	unsigned long flags, returned = 0;
+	struct res_counter *counter;
+	struct res_owner *owner = NULL;
+	bool link = false;
+	long units;
+
+	rcu_read_lock();
+	local_irq_save(flags);
+	counter = info->counter;
+	units = local_read(&slot->units);
+	if (!counter) {
+		units -= RES_SLOT_CLOSED;
+		owner = slot->owner;
+		/* Before the units go: the owner may go with them. */
+		__res_slot_settle_kinds(slot);
+		returned = local_read(&slot->returned);
+		if (units > 0) {
+			local_sub(units, &slot->units);
+			local_sub(returned, &slot->returned);
+		}
+	} else if (units > (long)slot->cap) {
+		units -= slot->cap / 2;
+		local_sub(units, &slot->units);
+		info->base -= units;
+		raw_spin_lock(&counter->lock);
+		res_counter_lower(counter, units);
+		res_counter_take_excess(counter, &excess);
+		link = res_counter_unlinked(counter);
+		raw_spin_unlock(&counter->lock);
+	}
+	local_irq_restore(flags);
+
+	if (!counter && units > 0) {
+		res_owner_return(owner, units, returned);
+	} else if (counter) {
+		if (link)
+			res_counter_link(counter);
+		res_return(counter->root, counter->parent, &excess);
+	}
+	rcu_read_unlock();
+}
+
+/**
+ * __res_slot_undo() - there was too little in a slot
+ * @slot: this CPU's
+ * @n: units that were taken from it
+ *
+ * For res_stock_charge().
+ *
+ * Context: Any context but NMI; preemption off since the units were taken.
+ */
+void __res_slot_undo(struct res_slot *slot, unsigned long n)
+{
+	local_add(n, &slot->units);
+	/*
+	 * Was it closed in between? What was in it then is still there, and what was
+	 * noted of it; or too much now, if it was filled again.
+	 */
+	if ((unsigned long)local_read(&slot->units) > slot->cap)
+		__res_slot_settle(slot);
+}
+
+int res_stock_init(struct res_root *root)
+{
+	unsigned int i;
+	int cpu;
+
+	if (!root->stock)
+		root->stock = alloc_percpu(struct res_stock);
+	root->info = __alloc_percpu(sizeof(struct res_slot_info) * RES_SLOTS,
+				    __alignof__(struct res_slot_info));
+	if (!root->stock || !root->info)
+		return -ENOMEM;
+	for_each_possible_cpu(cpu) {
+		for (i = 0; i < RES_SLOTS; i++) {
+			struct res_slot *slot = &per_cpu_ptr(root->stock, cpu)->slot[i];
+			struct res_slot_info *info = per_cpu_ptr(root->info, cpu) + i;
+
+			slot->owner = RES_OWNER_NONE;
+			local_set(&slot->units, RES_SLOT_CLOSED);
+			slot->info = info;
+			info->slot = slot;
+			INIT_LIST_HEAD(&info->node);
+			info->cpu = cpu;
+		}
+	}
+	return 0;
+}
+
+void res_stock_exit(struct res_root *root)
+{
+	free_percpu(root->info);
+	root->info = NULL;
+}
