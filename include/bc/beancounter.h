@@ -7,13 +7,16 @@
 #ifndef _BC_BEANCOUNTER_H
 #define _BC_BEANCOUNTER_H
 
+#include <linux/atomic.h>
 #include <linux/cgroup.h>
+#include <linux/irq_work.h>
 #include <linux/jump_label.h>
 #include <linux/list.h>
 #include <linux/llist.h>
 #include <linux/mutex.h>
 #include <linux/preempt.h>
 #include <linux/sched.h>
+#include <linux/spinlock.h>
 #include <linux/workqueue.h>
 
 #include <bc/res_counter.h>
@@ -68,24 +71,40 @@ struct bc_peaks;
  * @css: the cgroup's side
  * @counter: the engine's side; unused in the root group
  * @res: the resource
- * @children: the groups below; like all of the following up to @spare it is guarded
- *	by the resource's mutex
- * @sibling: in its parent's @children
- * @strict: children live on what they borrow
- * @shares: as written
- * @min: the reservation, if @shares do not care: as written
- * @max: the limit, if @shares do not care: as written
- * @guarantee: what the children have shares of; see kernel/bc/shares.c
+ * @change_mutex: one change of its amounts at a time; see kernel/bc/limits.c
+ * @borrows_shared: below a strict group: its share of the ceiling was written
+ *	by a privileged task; @change_mutex
+ * @lock: guards what follows, up to @waiters, or the @lock of the parent does:
+ *	see there
+ * @online: it is a child of its parent; parent's lock
+ * @strict: children have their limit reserved
+ * @sharing_counts: counted in @sharing; parent's lock
+ * @shares: as written; parent's lock, but for the divisor
+ * @min: the reservation, if @shares do not care: as written; parent's lock
+ * @max: the limit, if @shares do not care: as written; parent's lock
+ * @promised: of @lent of the parent, what this group has reserved or is about
+ *	to; parent's lock
+ * @lent: sum of the children's @promised
+ * @guarantee: what the children have shares of; see kernel/bc/entitlement.c
  * @ceiling: likewise, for their limits
- * @lent: sum of the children's reservations
- * @spare: what groups below have reserved, do not use, and are not due: for one look
+ * @version: counts changes of what is due to the children
+ * @followed: the @version that they have followed
+ * @nr_children: children that are online
+ * @part: of @parts of the parent, this group's; parent's lock
+ * @parts: sum of the shares that the children take for themselves
+ * @highest: no child has more max_shares
+ * @sharing: how many groups live by shares, of this one and those below
+ * @waiters: groups that are short of what is due, for lack of something here;
+ *	like @waiting guarded by the resource's @wait_lock
+ * @waiting: in the @waiters of this group or one above, or in @awaken
+ * @room: in @rooms of the resource
+ * @has_room: it is there
  * @events: what happened here and below
  * @events_local: what happened here
  * @events_file: handle of the file "events"
  * @events_local_file: handle of the file "events.local"
  * @peaks: open files of "peak" with a maximum of their own; %NULL as long as there
  *	was none
- * @change_mutex: one change of an amount at a time
  * @flags: BC_FLAG_* bits of kernel/bc/beancounter.c
  * @deferred: queued to have its events told
  * @first: the first refusal, for the log
@@ -98,23 +117,36 @@ struct beancounter {
 	struct res_counter		counter;
 	struct bc_resource		*res;
 
-	struct list_head		children;
-	struct list_head		sibling;
+	struct mutex			change_mutex;	/* changes of amounts */
+	spinlock_t			lock;		/* it as a parent */
+	bool				online;
 	bool				strict;
+	bool				borrows_shared;
+	bool				sharing_counts;
 	struct bc_shares		shares;
 	u64				min;
 	u64				max;
+	u64				promised;
+	u64				lent;
 	u64				guarantee;
 	u64				ceiling;
-	u64				lent;
-	u64				spare;
+	unsigned int			version;
+	unsigned int			followed;
+	unsigned int			nr_children;
+	int				part;
+	u64				parts;
+	int				highest;
+	atomic_t			sharing;
+	struct list_head		waiters;
+	struct list_head		waiting;
+	struct llist_node		room;
+	atomic_t			has_room;
 
 	atomic64_t			events[BC_NR_EVENTS];
 	atomic64_t			events_local[BC_NR_EVENTS];
 	struct cgroup_file		events_file;
 	struct cgroup_file		events_local_file;
 	struct bc_peaks			*peaks;
-	struct mutex			change_mutex;	/* one change at a time */
 
 	unsigned long			flags;
 	struct llist_node		deferred;
@@ -146,13 +178,14 @@ struct beancounter {
  *	them, if any are told apart: see bc_note()
  * @init: a new group; may fail with an errno. Task context.
  * @fini: the group that @init has seen is freed
- * @change: a limit or barrier is about to be set to @val by a write to it, not by
- *	shares. May make room, and may veto with an errno. Task context, no lock
- *	held but cgroup core's protection of the file.
+ * @change: a limit or barrier is about to be set to @val by a write to it, not
+ *	by shares. May make room, and may veto with an errno. Task context, no
+ *	lock held but cgroup core's protection of the file.
  * @barrier_hit: privileged charges took @bc across its barrier
- * @limit_hit: @bc refuses a charge, or has no room for a loan or for repaying
- *	one (see &res_shrink_t); may make room, sleeping only if @may_block, and
- *	return true for another try. May be called under @change_mutex.
+ * @limit_hit: @bc refuses a charge, or has no room for a reservation or too
+ *	much in use to give one back; may make room, sleeping only if
+ *	@may_block, and return true for another try. May be called under
+ *	@change_mutex.
  * @capacity: the machine's own amount, for an ordinary (%BC_BARRIER) or a
  *	privileged (%BC_LIMIT) charge; called under a raw spinlock. NULL: no
  *	bound.
@@ -162,11 +195,14 @@ struct beancounter {
  * @freed: owners that are gone, and for which @key is still on
  * @drain: what is kept in any group is wanted
  * @machine: the root group
- * @mutex: guards the tree of groups, and what they may take
- * @sharing: how many groups live by shares
- * @pending: somebody has not got yet what is due
- * @lacking: who had no room for a reservation that was just written
- * @shares_work: tries that again
+ * @wait_lock: guards the lists of groups that are short of what they are due by
+ *	their shares; see kernel/bc/pending.c
+ * @waiting: how many they are
+ * @awaken: those that are to try again
+ * @rooms: groups that have units again, for others to try again
+ * @room_work: queues @rebalance_work from any context
+ * @rebalance_work: has them try again
+ * @rebalance_at: not earlier than that, in jiffies
  *
  * All callbacks are optional. Controllers fill in what comes before @root.
  */
@@ -198,11 +234,13 @@ struct bc_resource {
 	atomic_t		drain;
 
 	struct beancounter	*machine;
-	struct mutex		mutex;		/* the tree of groups */
-	unsigned int		sharing;
-	bool			pending;
-	struct res_refusal	lacking;
-	struct delayed_work	shares_work;
+	spinlock_t		wait_lock;	/* lists of groups that wait */
+	unsigned int		waiting;
+	struct list_head	awaken;
+	struct llist_head	rooms;
+	struct irq_work		room_work;
+	struct delayed_work	rebalance_work;
+	unsigned long		rebalance_at;
 };
 
 /**
@@ -259,7 +297,8 @@ struct res_owner *bc_get_owner(struct bc_resource *res,
  * Return: What to keep with the object, for bc_uncharge().
  *
  * * %NULL - Nobody was charged; nothing is to be uncharged.
- * * @res->refused - Refused by a group; nothing has changed but counts of refusals.
+ * * @res->refused - Refused by a group; nothing has changed but counts of
+ *   refusals.
  * * @res->exhausted - Refused by the machine; likewise.
  */
 static __always_inline struct res_owner * __must_check
@@ -291,8 +330,8 @@ bc_charge(struct bc_resource *res, u64 n, enum bc_severity severity,
  *
  * For callbacks of cgroup core, which are told of a css.
  *
- * Context: Task context; no spinlock held, interrupts on, with @may_block. @bc stays
- * allocated, and should not be removed.
+ * Context: Task context; no spinlock held, interrupts on, with @may_block. @bc
+ * stays allocated, and should not be removed.
  * Return: As bc_charge().
  */
 static __always_inline struct res_owner * __must_check

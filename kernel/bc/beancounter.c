@@ -285,21 +285,6 @@ static void bc_barrier_hit(struct res_counter *counter)
 		bc->res->barrier_hit(bc);
 }
 
-/**
- * bc_limit_hit() - have the controller make room
- * @refusal: who has none
- * @may_block: it may sleep
- *
- * Context: Any context but NMI; task context with @may_block.
- * Return: Whether to try once more.
- */
-bool bc_limit_hit(const struct res_refusal *refusal, bool may_block)
-{
-	struct beancounter *bc = counter_bc(refusal->counter);
-
-	return bc->res->limit_hit && bc->res->limit_hit(bc, refusal, may_block);
-}
-
 static u64 bc_capacity(struct res_root *root, enum bc_severity severity)
 {
 	struct bc_resource *res = root_resource(root);
@@ -348,6 +333,7 @@ static const struct res_counter_ops bc_counter_ops = {
 	.limit_hit	= bc_limit_hit,
 	.refused	= bc_refused,
 	.forced		= bc_forced,
+	.room		= bc_room,
 	.drain_later	= bc_drain_later,
 	.tryget		= bc_counter_tryget,
 	.put		= bc_counter_put,
@@ -564,17 +550,6 @@ bool bc_current_covered(struct bc_resource *res, u64 n, u64 usage, u64 bound)
 	return covered;
 }
 
-/**
- * bc_machine_amount() - what the machine has of a resource
- * @res: the resource
- *
- * Return: What ordinary charges can take together, or %RES_COUNTER_MAX.
- */
-u64 bc_machine_amount(struct bc_resource *res)
-{
-	return bc_capacity(&res->root, BC_BARRIER);
-}
-
 /* What follows is for cgroup core. */
 
 /*
@@ -593,7 +568,7 @@ static int bc_init_resource(struct bc_resource *res, struct beancounter *machine
 	if (err)
 		return err;
 	res->id = res->ss->id;
-	bc_init_shares(res, machine);
+	bc_shares_init(res, machine);
 	list_add_tail(&res->node, &bc_resources);
 	return bc_set_files(res);
 }
@@ -639,9 +614,11 @@ struct cgroup_subsys_state *bc_css_alloc(struct bc_resource *res,
 	if (!bc)
 		return ERR_PTR(-ENOMEM);
 	bc->res = res;
-	INIT_LIST_HEAD(&bc->children);
-	INIT_LIST_HEAD(&bc->sibling);
+	INIT_LIST_HEAD(&bc->waiters);
+	INIT_LIST_HEAD(&bc->waiting);
 	mutex_init(&bc->change_mutex);
+	spin_lock_init(&bc->lock);
+	bc->highest = BC_SHARES_DONT_CARE;
 	bc->shares = BC_SHARES_DEFAULT;
 	bc->max = RES_COUNTER_MAX;
 	if (!parent) {
@@ -682,7 +659,7 @@ free:
 int bc_css_online(struct cgroup_subsys_state *css)
 {
 	if (css->parent)
-		bc_join(css_bc(css));
+		bc_shares_online(css_bc(css));
 	return 0;
 }
 
@@ -701,7 +678,7 @@ int bc_css_online(struct cgroup_subsys_state *css)
 void bc_css_killed(struct cgroup_subsys_state *css)
 {
 	struct beancounter *bc = css_bc(css);
-	u64 left = bc_leave(bc);
+	u64 left = bc_shares_offline(bc);
 
 	trace_bc_reparent(bc, left);
 }

@@ -185,8 +185,9 @@ static int bc_change(struct beancounter *bc, enum bc_severity which, u64 val)
 static ssize_t bc_amount_write(struct kernfs_open_file *of, char *buf,
 			       size_t nbytes, loff_t off)
 {
-	const unsigned long file = of_cft(of)->private;
+	const unsigned long cft = of_cft(of)->private;
 	struct beancounter *bc = css_bc(of_css(of));
+	bool shares;
 	u64 val;
 	int err;
 
@@ -195,19 +196,32 @@ static ssize_t bc_amount_write(struct kernfs_open_file *of, char *buf,
 		return err;
 
 	mutex_lock(&bc->change_mutex);
-	switch (file & BC_FILE_WHAT) {
+	shares = bc_shares_used(bc);
+	switch (cft & BC_FILE_WHAT) {
 	case BC_FILE_LIMIT:
-		err = bc_change(bc, BC_LIMIT, val) ?:
-		      bc_set_limit(bc, val, file & BC_FILE_V1);
+		err = bc_change(bc, BC_LIMIT, val);
+		if (err)
+			break;
+		if (shares)
+			err = bc_shares_set_limit(bc, val, cft & BC_FILE_V1,
+						  of->file);
+		else
+			err = bc_set_limit(bc, val, cft & BC_FILE_V1, of->file);
 		break;
 	case BC_FILE_BARRIER:
+		shares = false;
 		err = bc_change(bc, BC_BARRIER, val) ?:
 		      res_counter_set_barrier(&bc->counter, val);
 		break;
 	case BC_FILE_RESERVED:
-		err = bc_set_reserved(bc, val);
+		if (shares)
+			err = bc_shares_set_reserved(bc, val, of->file);
+		else
+			err = bc_set_reserved(bc, val, of->file);
 		break;
 	}
+	if (!err && !shares)
+		bc_follow(bc, of->file);
 	mutex_unlock(&bc->change_mutex);
 	return err ?: nbytes;
 }
@@ -245,11 +259,17 @@ static int bc_shares_show(struct seq_file *sf, void *v)
 static ssize_t bc_shares_write(struct kernfs_open_file *of, char *buf,
 			       size_t nbytes, loff_t off)
 {
+	struct beancounter *bc = css_bc(of_css(of));
 	struct bc_shares shares;
 	int err;
 
-	err = bc_parse_shares(buf, nbytes, &shares) ?:
-	      bc_set_shares(css_bc(of_css(of)), &shares);
+	err = bc_parse_shares(buf, nbytes, &shares);
+	if (err)
+		return err;
+
+	mutex_lock(&bc->change_mutex);
+	err = bc_set_shares(bc, &shares, of->file);
+	mutex_unlock(&bc->change_mutex);
 	return err ?: nbytes;
 }
 

@@ -17,22 +17,148 @@ static inline struct beancounter *counter_bc(struct res_counter *counter)
 	return container_of(counter, struct beancounter, counter);
 }
 
-bool bc_limit_hit(const struct res_refusal *refusal, bool may_block);
-u64 bc_machine_amount(struct bc_resource *res);
+/**
+ * bc_css_parent() - the group above
+ * @bc: a group
+ *
+ * Return: The group above, be it the root; %NULL for that.
+ */
+static inline struct beancounter *bc_css_parent(struct beancounter *bc)
+{
+	return bc->css.parent ? css_bc(bc->css.parent) : NULL;
+}
+
+/**
+ * bc_limit_hit() - have the controller make room
+ * @refusal: which group has none
+ * @may_block: it may sleep
+ *
+ * Context: Any context but NMI; task context with @may_block.
+ * Return: Whether to try once more.
+ */
+static inline bool bc_limit_hit(const struct res_refusal *refusal,
+				bool may_block)
+{
+	struct beancounter *bc = counter_bc(refusal->counter);
+
+	return bc->res->limit_hit && bc->res->limit_hit(bc, refusal, may_block);
+}
+
+/**
+ * bc_machine_amount() - what the machine has of a resource
+ * @res: the resource
+ *
+ * Return: What ordinary charges can take together, or %RES_COUNTER_MAX.
+ */
+static inline u64 bc_machine_amount(struct bc_resource *res)
+{
+	return res->capacity ? res->capacity(BC_BARRIER) : RES_COUNTER_MAX;
+}
+
+/* limits.c */
+
+/* Out of what a group may lend to a child. */
+enum bc_lend {
+	BC_LEND_RESERVED,	/* what it has reserved; the root: nothing */
+	BC_LEND_GUARANTEE,	/* what its children have shares of */
+	BC_LEND_ANY,		/* all that it has room for */
+};
+
+/* Whether @bc, not the root, has its limit reserved. It stays so. */
+static inline bool bc_parent_strict(struct beancounter *bc)
+{
+	return READ_ONCE(bc_css_parent(bc)->strict);
+}
+
+bool bc_may_lend(const struct file *file);
+int bc_reserve_all(struct beancounter *bc, u64 reserved, u64 limit,
+		   enum bc_lend how, const struct file *file);
+int bc_reserve_upto(struct beancounter *bc, u64 reserved, u64 limit,
+		    enum bc_lend how, struct beancounter **lacks);
+int bc_set_limit(struct beancounter *bc, u64 limit, bool not_below_usage,
+		 const struct file *file);
+int bc_set_reserved(struct beancounter *bc, u64 reserved,
+		    const struct file *file);
+int bc_set_strict(struct beancounter *bc, bool strict);
+void bc_limits_online(struct beancounter *bc);
+u64 bc_limits_offline(struct beancounter *bc);
+
+/* entitlement.c */
+
+/* What was written to a group, whichever file that was. */
+struct bc_written {
+	struct bc_shares	shares;
+	u64			min;
+	u64			max;
+};
+
+/* What it is due by that; with @wall, both are one amount. */
+struct bc_due {
+	u64	reserved;
+	u64	limit;
+	bool	wall;
+};
+
+/* With its @change_mutex or its parent's @lock held. */
+static inline struct bc_written bc_get_written(struct beancounter *bc)
+{
+	return (struct bc_written) { bc->shares, bc->min, bc->max };
+}
+
+static inline bool bc_by_shares(const struct bc_shares *shares)
+{
+	return shares->min >= 0 || shares->max >= 0;
+}
+
+struct beancounter *bc_get_next_child(struct beancounter *parent,
+				      struct beancounter *pos);
+u64 bc_fraction(u64 amount, int shares, int divisor);
+void bc_calc_due(struct beancounter *parent, const struct bc_written *written,
+		 struct bc_due *due);
+void bc_get_due(struct beancounter *bc, struct bc_due *due);
+void bc_update_entitlement(struct beancounter *bc);
+u64 bc_calc_reclaimable(struct beancounter *bc, u64 limit);
+
+/* pending.c */
+void bc_wait_at(struct beancounter *bc, struct beancounter *at, bool units);
+void bc_stop_waiting(struct beancounter *bc);
+void bc_retry_later(struct beancounter *bc);
+void bc_wake_waiters(struct beancounter *bc);
+void bc_room(struct res_root *root, struct res_counter *counter);
+void bc_pending_begin(struct bc_resource *res, struct list_head *list);
+struct beancounter *bc_pending_next(struct bc_resource *res,
+				    struct list_head *list);
+void bc_pending_end(struct bc_resource *res, unsigned long start);
+void bc_pending_init(struct bc_resource *res, work_func_t work);
+void bc_pending_offline(struct beancounter *bc);
+
+/* rebalance.c */
+void bc_rebalance(struct beancounter *bc, const struct file *file);
+void bc_shrink_below(struct beancounter *bc);
+void bc_rebalance_init(struct bc_resource *res);
 
 /* shares.c */
-u64 bc_fraction(u64 amount, int shares, int divisor);
+
+/* Whether @bc or a group below lives by shares. */
+static inline bool bc_shares_used(struct beancounter *bc)
+{
+	return atomic_read(&bc->sharing);
+}
+
 int bc_parse_shares(char *buf, size_t len, struct bc_shares *shares);
 bool bc_check_shares(const struct bc_shares *shares, int of, u64 parts,
 		     u64 children, int highest);
-int bc_set_limit(struct beancounter *bc, u64 limit, bool not_below_usage);
-int bc_set_reserved(struct beancounter *bc, u64 reserved);
-int bc_set_shares(struct beancounter *bc, const struct bc_shares *shares);
+int bc_shares_set_limit(struct beancounter *bc, u64 limit,
+			bool not_below_usage, const struct file *file);
+int bc_shares_set_reserved(struct beancounter *bc, u64 reserved,
+			   const struct file *file);
+int bc_set_shares(struct beancounter *bc, const struct bc_shares *shares,
+		  const struct file *file);
 void bc_get_shares(struct beancounter *bc, struct bc_shares *shares);
-int bc_set_strict(struct beancounter *bc, bool strict);
-void bc_init_shares(struct bc_resource *res, struct beancounter *machine);
-void bc_join(struct beancounter *bc);
-u64 bc_leave(struct beancounter *bc);
+void bc_follow(struct beancounter *bc, const struct file *file);
+void bc_shares_init(struct bc_resource *res, struct beancounter *root);
+void bc_shares_online(struct beancounter *bc);
+u64 bc_shares_offline(struct beancounter *bc);
 
 /* files.c */
 int bc_parse_amount(const char *buf, size_t len, unsigned int how, u64 *val);

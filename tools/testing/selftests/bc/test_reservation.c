@@ -5,7 +5,10 @@
  */
 #include <fcntl.h>
 #include <libgen.h>
+#include <limits.h>
+#include <linux/capability.h>
 #include <signal.h>
+#include <sys/stat.h>
 
 #include "../kselftest_harness.h"
 #include "bc_util.h"
@@ -186,8 +189,7 @@ TEST_F(loan, errors)
 	ASSERT_EQ(0, cg_set(self->top, "barrier", 49));
 	EXPECT_EQ(-ENOSPC, cg_set(self->b, "reservation", 38));
 	ASSERT_EQ(0, cg_set(self->top, "barrier", BC_UNLIMITED));
-	/* Units in use cannot be given back, nor lent ones be taken away. */
-	EXPECT_EQ(-EBUSY, cg_set(self->a, "reservation", 9));
+	/* Lent units cannot be taken away. */
 	EXPECT_EQ(-EBUSY, cg_set(self->top, "limit", 11));
 
 	EXPECT_EQ(12, cg_get(self->a, "reservation"));
@@ -200,6 +202,238 @@ TEST_F(loan, errors)
 	EXPECT_EQ(0, cg_set(self->b, "reservation", 38));
 	EXPECT_EQ(0, cg_set(self->a, "reservation", 10));
 	EXPECT_EQ(48, cg_get(self->top, "usage"));
+}
+
+/*
+ * A reservation that is lowered falls at once. What was not in use can be lent
+ * at once, too; what is in use beyond it goes back as it is returned. Catches: a
+ * reservation that cannot be lowered while it is in use, units in use that are
+ * lent a second time, units that stay with the group when it returns them.
+ */
+TEST_F(loan, a_lower_reservation_falls_at_once)
+{
+	struct worker *wa = worker_new(self->a);
+
+	ASSERT_NE(NULL, wa);
+	ASSERT_EQ(0, cg_set(self->top, "limit", 20));
+	ASSERT_EQ(0, cg_set(self->a, "reservation", 12));
+	ASSERT_EQ(0, call(wa, open_files, 8));
+
+	EXPECT_EQ(0, cg_set(self->a, "reservation", 5));
+	EXPECT_EQ(5, cg_get(self->a, "reservation"));
+	EXPECT_EQ(8, cg_get(self->a, "usage"));
+	EXPECT_EQ(5, lent(self->top));
+	EXPECT_EQ(8, cg_get(self->top, "usage"));
+	EXPECT_EQ(-ENOSPC, cg_set(self->b, "reservation", 13));
+	EXPECT_EQ(0, cg_set(self->b, "reservation", 12));
+	EXPECT_EQ(20, cg_get(self->top, "usage"));
+
+	EXPECT_EQ(0, call(wa, close_files, 2));
+	EXPECT_EQ(-ENOSPC, cg_set(self->b, "reservation", 15));
+	EXPECT_EQ(0, cg_set(self->b, "reservation", 14));
+	EXPECT_EQ(0, call(wa, close_files, 3));
+	EXPECT_EQ(-ENOSPC, cg_set(self->b, "reservation", 16));
+	EXPECT_EQ(0, cg_set(self->b, "reservation", 15));
+	EXPECT_EQ(20, lent(self->top));
+	EXPECT_EQ(2, call(wa, open_until_refused, 10));
+
+	EXPECT_EQ(0, cg_set(self->a, "reservation", 0));
+	EXPECT_EQ(20, cg_get(self->top, "usage"));
+	EXPECT_EQ(0, call(wa, close_all, 0));
+	EXPECT_EQ(15, cg_get(self->top, "usage"));
+}
+
+/*
+ * Delegation: files of a group belong to a user without privileges. The user
+ * divides what the group above has reserved, and takes nothing of what that
+ * shares with other groups.
+ */
+static const char *target, *target_file;
+static int target_fd;
+
+static long write_target(long value)
+{
+	return cg_set(target, target_file, value);
+}
+
+static long write_target_max(long unused)
+{
+	(void)unused;
+	return cg_write(target, target_file, "max");
+}
+
+static long write_target_fd(long value)
+{
+	char text[32];
+	int len = snprintf(text, sizeof(text), "%ld", value);
+
+	return pwrite(target_fd, text, len, 0) < 0 ? -errno : 0;
+}
+
+static int give_away(const char *cg, const char *file)
+{
+	return chown(cg_path(cg, file), NOBODY, NOBODY);
+}
+
+/* The user writes to @file of @cg. */
+static long user_writes(const char *cg, const char *file, long value)
+{
+	struct worker *w;
+	long err;
+
+	target = cg;
+	target_file = file;
+	w = user_new(NULL);
+	if (!w || give_away(cg, file))
+		return LONG_MIN;
+	err = call(w, write_target, value);
+	worker_end(w);
+	return err;
+}
+
+TEST_F(loan, users_lend_what_is_reserved)
+{
+	char *c = cg_new(self->a, "c"), *d = cg_new(self->a, "d");
+	struct worker *w;
+
+	ASSERT_TRUE(c && d);
+	/* Made by mkdtemp(3): for root alone, until it was mounted. */
+	ASSERT_EQ(0, chmod(dirname(strdup(self->top)), 0755));
+	ASSERT_EQ(0, cg_set(self->top, "limit", 100));
+	ASSERT_EQ(0, cg_set(self->a, "limit", 50));
+
+	/* Nothing is reserved; the answer does not tell how much there is. */
+	EXPECT_EQ(-EPERM, user_writes(c, "reservation", 1));
+	EXPECT_EQ(-EPERM, user_writes(c, "reservation", 50));
+	EXPECT_EQ(-EPERM, user_writes(c, "reservation", 51));
+	EXPECT_EQ(-EPERM, user_writes(c, "reservation", 1000000000));
+	EXPECT_EQ(0, user_writes(c, "reservation", 0));
+	target = c;
+	target_file = "reservation";
+	w = user_new(NULL);
+	ASSERT_NE(NULL, w);
+	EXPECT_EQ(-EPERM, call(w, write_target_max, 0));
+	EXPECT_EQ(0, lent(self->a));
+	EXPECT_EQ(0, cg_get(self->top, "usage"));
+
+	/* All children together have no more than the parent. */
+	ASSERT_EQ(0, cg_set(self->a, "reservation", 10));
+	EXPECT_EQ(-EPERM, user_writes(c, "reservation", 11));
+	EXPECT_EQ(0, user_writes(c, "reservation", 10));
+	EXPECT_EQ(-EPERM, user_writes(d, "reservation", 1));
+	EXPECT_EQ(0, user_writes(c, "reservation", 4));
+	EXPECT_EQ(-EPERM, user_writes(d, "reservation", 7));
+	EXPECT_EQ(0, user_writes(d, "reservation", 6));
+	EXPECT_EQ(10, lent(self->a));
+	EXPECT_EQ(10, cg_get(self->top, "usage"));
+
+	/* What the parent loses is not taken away, and not lent again. */
+	ASSERT_EQ(0, cg_set(self->a, "reservation", 5));
+	EXPECT_EQ(4, cg_get(c, "reservation"));
+	EXPECT_EQ(6, cg_get(d, "reservation"));
+	EXPECT_EQ(-EPERM, user_writes(c, "reservation", 5));
+	EXPECT_EQ(0, user_writes(c, "reservation", 4));
+	EXPECT_EQ(0, user_writes(c, "reservation", 1));
+	EXPECT_EQ(-EPERM, user_writes(c, "reservation", 2));
+	EXPECT_EQ(0, user_writes(d, "reservation", 4));
+	EXPECT_EQ(-EPERM, user_writes(d, "reservation", 5));
+	EXPECT_EQ(5, cg_get(self->top, "usage"));
+
+	/* The administrator can lend what there is. */
+	EXPECT_EQ(0, cg_set(c, "reservation", 40));
+	EXPECT_EQ(-ENOSPC, cg_set(c, "reservation", 47));
+	EXPECT_EQ(44, lent(self->a));
+	EXPECT_EQ(0, user_writes(c, "reservation", 30));
+	EXPECT_EQ(-EPERM, user_writes(c, "reservation", 31));
+
+	/* A group directly below the root would lend what the machine has. */
+	EXPECT_EQ(0, user_writes(self->top, "reservation", 0));
+	EXPECT_EQ(-EPERM, user_writes(self->top, "reservation", 1));
+	/* Limits are the user's to write: they give nothing. */
+	EXPECT_EQ(0, user_writes(d, "limit", 45));
+}
+
+/* With strict, a limit is lent like a reservation, and setting it is harmless. */
+TEST_F(loan, users_lend_to_children_of_a_strict_group)
+{
+	char *c;
+
+	ASSERT_EQ(0, chmod(dirname(strdup(self->top)), 0755));
+	ASSERT_EQ(0, cg_set(self->top, "limit", 100));
+	EXPECT_EQ(0, user_writes(self->a, "strict", 1));
+	EXPECT_EQ(1, cg_get(self->a, "strict"));
+	c = cg_new(self->a, "c");
+	ASSERT_NE(NULL, c);
+	EXPECT_EQ(-EPERM, user_writes(c, "limit", 1));
+	EXPECT_EQ(0, user_writes(c, "limit", 0));
+	ASSERT_EQ(0, cg_set(self->a, "reservation", 10));
+	EXPECT_EQ(-EPERM, user_writes(c, "limit", 11));
+	EXPECT_EQ(0, user_writes(c, "limit", 10));
+	EXPECT_EQ(10, cg_get(c, "reservation"));
+	EXPECT_EQ(10, cg_get(self->top, "usage"));
+	EXPECT_EQ(0, cg_set(c, "limit", 20));
+	EXPECT_EQ(20, lent(self->a));
+	EXPECT_EQ(0, user_writes(c, "limit", 15));
+	EXPECT_EQ(-EPERM, user_writes(c, "limit", 16));
+	ASSERT_EQ(0, cg_rmdir(c));
+	EXPECT_EQ(0, user_writes(self->a, "strict", 0));
+}
+
+/*
+ * It is the task that opened the file that has to have the privilege. Catches:
+ * a set-uid program whose output goes to the file, root of a user namespace.
+ */
+TEST_F(loan, lending_is_up_to_the_opener)
+{
+	char *c = cg_new(self->a, "c");
+	struct worker *w;
+	int fd;
+
+	ASSERT_NE(NULL, c);
+	ASSERT_EQ(0, chmod(dirname(strdup(self->top)), 0755));
+	ASSERT_EQ(0, cg_set(self->top, "limit", 100));
+	ASSERT_EQ(0, give_away(c, "reservation"));
+
+	ASSERT_EQ(0, seteuid(NOBODY));
+	fd = cg_open(c, "reservation", O_RDWR);
+	ASSERT_EQ(0, seteuid(0));
+	ASSERT_GE(fd, 0);
+	target_fd = fd;
+	EXPECT_EQ(-EPERM, write_target_fd(5));
+	EXPECT_EQ(0, cg_get(c, "reservation"));
+	close(fd);
+
+	/* What root has opened, it may have handed down. */
+	target_fd = cg_open(c, "reservation", O_RDWR);
+	ASSERT_GE(target_fd, 0);
+	w = user_new(NULL);
+	ASSERT_NE(NULL, w);
+	EXPECT_EQ(0, call(w, write_target_fd, 5));
+	EXPECT_EQ(5, cg_get(c, "reservation"));
+	worker_end(w);
+	close(target_fd);
+
+	/* One capability makes the difference. */
+	ASSERT_EQ(0, chown(cg_path(c, "reservation"), 0, 0));
+	target = c;
+	target_file = "reservation";
+	w = worker_new(NULL);
+	ASSERT_NE(NULL, w);
+	EXPECT_EQ(0, call(w, write_target, 6));
+	ASSERT_EQ(0, call(w, drop_capability, CAP_SYS_RESOURCE));
+	EXPECT_EQ(-EPERM, call(w, write_target, 7));
+	EXPECT_EQ(0, call(w, write_target, 6));
+	EXPECT_EQ(0, call(w, write_target, 4));
+	worker_end(w);
+
+	/* Root of a user namespace has it, but there. */
+	w = worker_new(NULL);
+	ASSERT_NE(NULL, w);
+	EXPECT_EQ(0, call(w, write_target, 6));
+	if (call(w, enter_userns, 0))
+		SKIP(return, "no user namespaces");
+	EXPECT_EQ(-EPERM, call(w, write_target, 7));
+	EXPECT_EQ(0, call(w, write_target, 3));
 }
 
 /*
@@ -367,7 +601,7 @@ TEST_F(loan, races)
 	for (i = 0; i < 200; i++) {
 		int err = cg_set(self->a, "reservation", i % 17);
 
-		ASSERT_TRUE(err == 0 || err == -ENOSPC || err == -EBUSY);
+		ASSERT_TRUE(err == 0 || err == -ENOSPC);
 		lending += !err;
 		ASSERT_LE(cg_get(self->top, "usage"), 16);
 	}

@@ -508,41 +508,46 @@ TEST_F(shares, a_derived_limit_below_usage_refuses_from_then_on)
 	EXPECT_STREQ(shares(-3, 20, 100), cg_read(a, "shares"));
 }
 
-/* A guarantee that comes down while it is in use: each unit returned goes back. */
-TEST_F(shares, a_shrink_completes_as_units_return)
+/*
+ * A guarantee that comes down while it is in use does so at once; what is in use
+ * beyond it goes back as it is returned.
+ */
+TEST_F(shares, a_guarantee_comes_down_at_once)
 {
 	char *a = cg_new(self->top, "a"), *b = cg_new(self->top, "b");
 	char *inner = cg_new(a, "inner");
 	struct worker *w = user_new(inner);
 
 	ASSERT_TRUE(b && w);
+	ASSERT_EQ(0, cg_set(self->top, "limit", 100));
 	ASSERT_EQ(0, cg_set(self->top, "reservation", 100));
 	ASSERT_EQ(0, share_min_max(a, 80, -3));
 	ASSERT_EQ(0, share_min_max(inner, 50, -3));
 	EXPECT_EQ(0, call(w, res->hold, 40));
 
-	/* The unused of it at once, the rest not before. */
 	EXPECT_EQ(0, share(a, "min_shares=20"));
-	EXPECT_EQ(40, reserved(inner));
-	EXPECT_EQ(40, reserved(a));
-	EXPECT_EQ(40, lent(self->top));
-	/* No more than that is left for others, be it by shares. */
+	EXPECT_EQ(10, reserved(inner));
+	EXPECT_EQ(20, reserved(a));
+	EXPECT_EQ(20, lent(self->top));
+	EXPECT_EQ(40, usage(self->top));
+	/* What is in use is not guaranteed to another. */
 	EXPECT_EQ(-ENOSPC, refused_whole(self->top, share_min_max(b, 61, -3)));
 	EXPECT_EQ(0, share_min_max(b, 60, -3));
 	EXPECT_EQ(60, reserved(b));
-	EXPECT_EQ(100, lent(self->top));
+	EXPECT_EQ(80, lent(self->top));
+	EXPECT_EQ(100, usage(self->top));
 
 	EXPECT_EQ(0, call(w, res->hold, 25));
-	EXPECT_SOON(25, reserved(inner));
-	EXPECT_SOON(25, reserved(a));
+	EXPECT_EQ(-ENOSPC, refused_whole(self->top, share(b, "min_shares=76")));
+	EXPECT_EQ(0, share(b, "min_shares=75"));
 	EXPECT_EQ(0, call(w, res->hold, 5));
-	EXPECT_SOON(10, reserved(inner));
-	EXPECT_SOON(20, reserved(a));
-	EXPECT_EQ(80, lent(self->top));
-	EXPECT_EQ(80, usage(self->top));
+	EXPECT_EQ(0, share(b, "min_shares=80"));
+	EXPECT_EQ(100, lent(self->top));
+	EXPECT_EQ(100, usage(self->top));
 	EXPECT_EQ(10, usage(a));
 
-	/* And back: what is due again needs nobody's patience. */
+	/* And back. */
+	EXPECT_EQ(0, share(b, "min_shares=60"));
 	EXPECT_EQ(0, share(a, "min_shares=40"));
 	EXPECT_EQ(40, reserved(a));
 	EXPECT_EQ(20, reserved(inner));
@@ -595,7 +600,7 @@ TEST_F(shares, what_was_returned_can_be_guaranteed_at_once)
 	ASSERT_EQ(0, share_min_max(b, 80, -3));
 	ASSERT_EQ(0, call(w, res->hold, 80));
 	ASSERT_EQ(0, share(b, "min_shares=20"));
-	EXPECT_EQ(80, reserved(b));
+	EXPECT_EQ(20, reserved(b));
 	EXPECT_EQ(-ENOSPC, refused_whole(self->top, share_min_max(a, 70, -3)));
 	ASSERT_EQ(0, call(w, res->hold, res->least));
 	EXPECT_EQ(0, share_min_max(a, 70, -3));
@@ -689,21 +694,22 @@ TEST_F(shares, what_the_machine_has_is_shared_anew)
 	/* 150 are guaranteed; 120 of them are in use when only 100 are left. */
 	EXPECT_EQ(0, call(w, res->hold, 120));
 	ASSERT_EQ(0, machine_has(400));
-	EXPECT_EQ(120, reserved(a1));
-	EXPECT_EQ(120, reserved(a));
+	EXPECT_EQ(100, reserved(a1));
+	EXPECT_EQ(100, reserved(a));
 	EXPECT_EQ(200, reserved(self->top));
+	EXPECT_EQ(120, usage(self->top));
 	EXPECT_EQ(100, reserved(other));
 	ASSERT_EQ(0, machine_has(200));
-	EXPECT_EQ(120, reserved(a));
-	EXPECT_EQ(120, reserved(self->top));
+	EXPECT_EQ(50, reserved(a1));
+	EXPECT_EQ(50, reserved(a));
+	EXPECT_EQ(100, reserved(self->top));
+	EXPECT_EQ(120, usage(self->top));
 	EXPECT_EQ(50, reserved(other));
-	EXPECT_EQ(120, limit(a));
+	EXPECT_EQ(80, limit(a));
 	EXPECT_EQ(160, limit(self->top));
+	EXPECT_EQ(res->refused, call(w, res->more, 0));
 	EXPECT_EQ(0, call(w, res->hold, 60));
-	EXPECT_SOON(60, reserved(a1));
-	EXPECT_SOON(60, reserved(a));
-	EXPECT_SOON(100, reserved(self->top));
-	EXPECT_SOON(80, limit(a));
+	EXPECT_EQ(60, usage(self->top));
 	ASSERT_EQ(0, machine_has(800));
 	EXPECT_EQ(200, reserved(a1));
 	EXPECT_EQ(400, reserved(self->top));
@@ -1212,17 +1218,17 @@ TEST_F(tree, a_machine_without_bounds_and_one_without_anything)
 	EXPECT_EQ(half, usage(self->top));
 
 	ASSERT_EQ(0, machine_has(0));
-	EXPECT_EQ(100, reserved(a));
-	EXPECT_EQ(100, limit(a));
-	EXPECT_EQ(100, reserved(self->top));
+	EXPECT_EQ(0, reserved(a));
+	EXPECT_EQ(0, limit(a));
+	EXPECT_EQ(0, reserved(self->top));
+	EXPECT_EQ(0, limit(self->top));
+	EXPECT_EQ(100, usage(self->top));
 	EXPECT_EQ(0, reserved(system));
 	EXPECT_EQ(0, limit(system));
 	EXPECT_NE(0, call(user, res->more, 0));
+	EXPECT_NE(0, call(mine, res->more, 0));
 	EXPECT_EQ(0, call(mine, res->hold, 0));
-	EXPECT_SOON(0, reserved(self->top));
-	EXPECT_SOON(0, limit(self->top));
-	EXPECT_EQ(0, reserved(a));
-	EXPECT_EQ(0, limit(a));
+	EXPECT_EQ(0, usage(self->top));
 	ASSERT_EQ(0, machine_has(1000));
 	EXPECT_EQ(500, reserved(a));
 }
@@ -1512,13 +1518,10 @@ TEST_F(tree, a_refused_write_moves_nothing)
 		const char *cg, *file, *text;
 		int err;
 	} writes[] = {
-		{ a, "reservation", "10", -EBUSY },
-		{ a, "reservation", "0", -EBUSY },
 		{ a, "reservation", "81", -ENOSPC },
 		{ a, "reservation", "91", -EINVAL },
 		{ a, "limit", "39", -EINVAL },
 		{ self->top, "limit", "10", -EINVAL },
-		{ self->top, "reservation", "10", -EBUSY },
 		{ self->top, "reservation", "201", -EINVAL },
 		{ a, "shares", "min_shares=81 child_shares_divisor=1000", -ENOSPC },
 		{ a, "shares", "min_shares=81", -ENOSPC },
@@ -1606,32 +1609,164 @@ TEST_F(tree, the_same_fraction_in_other_numbers_moves_nothing)
  * What is tried again later is tried wherever it was first tried, and whatever that
  * CPU does by then, which may be nothing at all.
  */
-static long lower_shares(long min)
+static long lower_divisor(long divisor)
 {
-	return share(victim, "min_shares=%ld", min);
+	return share(victim, "child_shares_divisor=%ld", divisor);
 }
 
 TEST_F(tree, who_waits_does_not_wait_for_an_idle_cpu)
 {
-	char *a = cg_new(self->top, "a");
+	char *a = cg_new(self->top, "a"), *b = cg_new(self->top, "b");
 	struct worker *w, *writer;
 
 	if (bc_cpus() < 2)
 		SKIP(return, "needs two CPUs");
 	ASSERT_EQ(0, pin_to_cpu(0));
 	w = worker_new_on_cpu(a, 0);
-	victim = a;
+	victim = self->top;
 	writer = worker_new_on_cpu(NULL, 1);
-	ASSERT_TRUE(w && writer);
+	ASSERT_TRUE(b && w && writer);
+	ASSERT_EQ(0, cg_set(self->top, "limit", 100));
 	ASSERT_EQ(0, cg_set(self->top, "reservation", 100));
-	ASSERT_EQ(0, share_min_max(a, 80, -3));
-	ASSERT_EQ(0, call(w, open_files, 50));
-	ASSERT_EQ(0, call(writer, lower_shares, 20));
-	EXPECT_EQ(50, reserved(a));
+	ASSERT_EQ(0, share_min_max(b, 20, -3));
+	ASSERT_EQ(0, call(w, open_files, 70));
+	ASSERT_EQ(0, call(writer, lower_divisor, 50));
+	EXPECT_EQ(30, reserved(b));
 	/* The CPU goes to sleep. */
 	bc_sleep_ms(100);
 	ASSERT_EQ(0, call(w, close_all, 0));
+	EXPECT_SOON(40, reserved(b));
+}
+
+/*
+ * The tree of the report: 20 are due to c, 10 of them its sibling has open. They
+ * are c's as they are closed, one by one.
+ */
+TEST_F(tree, a_pending_guarantee_gets_what_is_closed)
+{
+	char *c = cg_new(self->top, "c"), *d = cg_new(self->top, "d");
+	struct worker *w = worker_new(d);
+	int i;
+
+	ASSERT_TRUE(c && w);
+	ASSERT_EQ(0, cg_set(self->top, "limit", 20));
+	ASSERT_EQ(0, cg_set(self->top, "reservation", 20));
+	ASSERT_EQ(0, share_min_max(c, 50, -3));
+	ASSERT_EQ(0, call(w, open_files, 10));
+	ASSERT_EQ(0, share(self->top, "child_shares_divisor=50"));
+	EXPECT_EQ(10, reserved(c));
+	for (i = 1; i <= 10; i++) {
+		ASSERT_EQ(0, call(w, close_files, 1));
+		EXPECT_SOON(10 + i, reserved(c));
+		EXPECT_EQ(-EMFILE, call(w, open_one, 0));
+	}
+	EXPECT_EQ(20, usage(self->top));
+	/* Nor is it for ever: the sibling has all when nothing is due. */
+	ASSERT_EQ(0, share(c, "min_shares=-3"));
+	EXPECT_EQ(20, call(w, open_until_refused, 100));
+}
+
+/* The same where a group further up, and where the machine is what lacks units. */
+TEST_F(tree, a_pending_guarantee_gets_what_is_closed_far_away)
+{
+	char *a = cg_new(self->top, "a"), *b = cg_new(self->top, "b");
+	char *c = cg_new(a, "c"), *other = cg_new(self->root, "other");
+	struct worker *w = worker_new(b), *theirs = user_new(other);
+	long long some;
+
+	ASSERT_TRUE(c && w && theirs);
+	ASSERT_EQ(0, cg_set(self->top, "limit", 50));
+	ASSERT_EQ(0, cg_set(a, "reservation", 10));
+	ASSERT_EQ(0, share_min_max(c, 50, -3));
+	ASSERT_EQ(0, cg_set(self->top, "reservation", 40));
+	ASSERT_EQ(0, share_min_max(a, 25, -3));
+	EXPECT_EQ(5, reserved(c));
+	ASSERT_EQ(0, call(w, open_files, 35));
+	/* 20 are due to a, and of these 10 to c. */
+	ASSERT_EQ(0, share(self->top, "child_shares_divisor=50"));
+	EXPECT_EQ(15, reserved(a));
+	EXPECT_EQ(7, reserved(c));
+	ASSERT_EQ(0, call(w, close_files, 5));
 	EXPECT_SOON(20, reserved(a));
+	EXPECT_SOON(10, reserved(c));
+	ASSERT_EQ(0, call(w, close_all, 0));
+	ASSERT_EQ(0, share_min_max(a, -3, -3));
+
+	/* The system has files of its own: what the groups can have is open. */
+	ASSERT_EQ(0, cg_set(self->top, "reservation", 0));
+	ASSERT_EQ(0, cg_set(self->top, "limit", BC_UNLIMITED));
+	ASSERT_EQ(0, machine_has(2000));
+	ASSERT_EQ(0, share_min_max(self->top, 10, -3));
+	EXPECT_EQ(200, reserved(self->top));
+	ASSERT_EQ(0, call(theirs, open_files, 1300));
+	ASSERT_EQ(0, share(self->root, "child_shares_divisor=20"));
+	some = reserved(self->top);
+	EXPECT_GE(some, 200);
+	EXPECT_LE(some, 700);
+	ASSERT_EQ(0, call(theirs, close_files, 100));
+	EXPECT_SOON(true, reserved(self->top) >= some + 100);
+	ASSERT_EQ(0, call(theirs, close_all, 0));
+	EXPECT_SOON(1000, reserved(self->top));
+}
+
+/*
+ * What is written in one tree is nothing to another, however large, and whatever
+ * is pending there.
+ */
+static long write_divisors(const char *cg, int n)
+{
+	long long start = bc_now_ms();
+
+	while (n--)
+		if (share(cg, "child_shares_divisor=%d", 100 + n % 2))
+			return LONG_MAX;
+	return bc_now_ms() - start;
+}
+
+TEST_F(tree, a_write_is_nothing_to_another_tree)
+{
+	enum { WIDE = 150, WRITES = 300 };
+	char *other = cg_new(self->root, "other"), *c = cg_new(other, "c");
+	char *a = cg_new(self->top, "a"), *before, *after;
+	long alone = LONG_MAX, beside = LONG_MAX;
+	struct worker *w = worker_new(c);
+	int i;
+
+	ASSERT_TRUE(a && w);
+	ASSERT_EQ(0, cg_set(self->top, "limit", 100));
+	ASSERT_EQ(0, cg_set(self->top, "reservation", 100));
+	ASSERT_EQ(0, share_min_max(a, 50, 50));
+	for (i = 0; i < 3; i++) {
+		long took = write_divisors(self->top, WRITES);
+
+		alone = took < alone ? took : alone;
+	}
+
+	ASSERT_EQ(0, cg_set(other, "limit", 1000));
+	ASSERT_EQ(0, cg_set(other, "reservation", 1000));
+	ASSERT_EQ(0, share(other, "child_shares_divisor=1000"));
+	for (i = 0; i < WIDE; i++) {
+		char *child = cg_newf(other, "w%d", i);
+
+		ASSERT_NE(NULL, child);
+		ASSERT_EQ(0, share_min_max(child, 2, 500));
+	}
+	ASSERT_EQ(0, call(w, open_files, 600));
+	/* 6 are due to each, and there are 2 or 3. */
+	ASSERT_EQ(0, share(other, "child_shares_divisor=500"));
+	EXPECT_EQ(400, lent(other));
+	before = picture(other);
+	for (i = 0; i < 3; i++) {
+		long took = write_divisors(self->top, WRITES);
+
+		beside = took < beside ? took : beside;
+	}
+	after = picture(other);
+	EXPECT_STREQ("", difference(before, after));
+	EXPECT_LE(beside, 3 * alone + 20)
+		TH_LOG("%ld ms, %ld ms without the other tree", beside, alone);
+	worker_end(w);
+	EXPECT_SOON(4 * WIDE, lent(other));
 }
 
 /* A group that goes leaves what is open to its parent, and its shares to the others. */
@@ -1932,8 +2067,8 @@ TEST_F(tree, a_guarantee_holds_while_writes_are_refused)
 	start(theirs, take_all_else, 100);
 	start(mine, always_open, 30);
 	for (i = 0; i < bc_rounds(240); i++) {
-		ASSERT_EQ(-EBUSY, cg_set(a, "reservation", 10));
-		ASSERT_EQ(-EBUSY, cg_set(self->top, "reservation", 10));
+		ASSERT_EQ(-EINVAL, cg_set(a, "reservation", 61));
+		ASSERT_EQ(-ENOSPC, cg_set(a2, "reservation", 61));
 		lost += reserved(a1) != 30 || reserved(a) != 60;
 	}
 	*hammering = 0;
@@ -2017,6 +2152,80 @@ TEST_F(tree, users_cannot_write_shares)
 	ASSERT_EQ(0, chown(cg_path(a, "shares"), NOBODY, NOBODY));
 	EXPECT_EQ(0, call(w, write_shares, 0));
 	EXPECT_STREQ(shares(0, -3, 100), cg_read(a, "shares"));
+}
+
+/* He divides what is guaranteed above, and nothing of what others share, too. */
+static const char *text_to_share;
+
+static long write_text(long unused)
+{
+	(void)unused;
+	return share(victim, "%s", text_to_share);
+}
+
+static long user_shares(const char *cg, const char *text)
+{
+	struct worker *w;
+	long err;
+
+	victim = cg;
+	text_to_share = text;
+	w = user_new(NULL);
+	if (!w || chown(cg_path(cg, "shares"), NOBODY, NOBODY))
+		return LONG_MIN;
+	err = call(w, write_text, 0);
+	worker_end(w);
+	return err;
+}
+
+TEST_F(tree, users_share_what_is_guaranteed_to_them)
+{
+	char *a = cg_new(self->top, "a"), *b = cg_new(a, "b"), *s, *c;
+
+	ASSERT_NE(NULL, b);
+	ASSERT_EQ(0, chmod(self->root, 0755));
+	ASSERT_EQ(0, machine_has(10000));
+	ASSERT_EQ(0, cg_set(a, "reservation", 40));
+	EXPECT_EQ(0, user_shares(b, "min_shares=50"));
+	EXPECT_EQ(20, reserved(b));
+	EXPECT_EQ(0, user_shares(b, "min_shares=100 max_shares=100"));
+	EXPECT_EQ(40, reserved(b));
+	EXPECT_EQ(0, user_shares(b, "min_shares=10"));
+	EXPECT_EQ(4, reserved(b));
+	EXPECT_EQ(0, user_shares(a, "child_shares_divisor=50"));
+	EXPECT_EQ(8, reserved(b));
+
+	/* Out of the machine nothing is shared by a user, but given back. */
+	EXPECT_EQ(-EPERM, user_shares(self->top, "min_shares=1"));
+	EXPECT_EQ(0, share(self->top, "min_shares=5"));
+	EXPECT_EQ(500, reserved(self->top));
+	EXPECT_EQ(0, user_shares(self->top, "min_shares=4"));
+	EXPECT_EQ(-EPERM, user_shares(self->top, "min_shares=5"));
+	EXPECT_EQ(-EPERM, user_shares(self->root, "child_shares_divisor=10"));
+	ASSERT_EQ(0, chown(cg_path(self->root, "shares"), 0, 0));
+	EXPECT_EQ(400, reserved(self->top));
+
+	/* Below a strict group a share of its limit is lent. */
+	s = cg_new(self->top, "s");
+	ASSERT_NE(NULL, s);
+	ASSERT_EQ(0, cg_set(s, "limit", 100));
+	ASSERT_EQ(0, cg_set(s, "strict", 1));
+	c = cg_new(s, "c");
+	ASSERT_NE(NULL, c);
+	EXPECT_EQ(-EPERM, user_shares(c, "max_shares=1"));
+	EXPECT_EQ(0, share(c, "max_shares=10"));
+	EXPECT_EQ(10, limit(c));
+	EXPECT_EQ(0, user_shares(s, "child_shares_divisor=50"));
+	EXPECT_EQ(10, limit(c));
+	ASSERT_EQ(0, cg_set(s, "reservation", 15));
+	EXPECT_SOON(15, limit(c));
+	/* What a user asked for does not come with the administrator's write. */
+	EXPECT_EQ(0, share(s, "child_shares_divisor=25"));
+	EXPECT_EQ(15, limit(c));
+	EXPECT_EQ(0, share(c, "max_shares=10"));
+	EXPECT_EQ(40, limit(c));
+	EXPECT_EQ(0, share(s, "child_shares_divisor=20"));
+	EXPECT_EQ(50, limit(c));
 }
 
 /*

@@ -453,6 +453,117 @@ TEST_F(tenant, shares_mean_something_without_file_max)
 			      "child_shares_divisor=100"));
 }
 
+/* Reservations, which are lent out of what a group has reserved itself. */
+
+/*
+ * The tenant's group has nothing reserved: there is nothing that it could lend. It is
+ * told so whatever it asks for, and all others have what they had. Catches: a
+ * reservation that is taken out of room which the tenant shares.
+ */
+TEST_F(tenant, nothing_is_lent_of_what_is_shared)
+{
+	const long long amounts[] = {
+		1, 1000, self->machine / 2, self->machine * 9 / 10,
+		self->machine - 1, self->machine, self->machine * 2,
+		BC_UNLIMITED - 1,
+	};
+	char *child = tenant_new(self->tenant, self->given, "child");
+	long long before = cg_get(self->top, "usage");
+	size_t i;
+
+	ASSERT_NE(NULL, child);
+	for (i = 0; i < ARRAY_SIZE(amounts); i++) {
+		EXPECT_EQ(-EPERM, tenant_set(self->tenant, child, "reservation",
+					     amounts[i]))
+			TH_LOG("%lld", amounts[i]);
+		EXPECT_EQ(0, cg_get(child, "reservation"));
+		/* Nor is its own group, whose files it has, lent anything. */
+		EXPECT_EQ(-EPERM, tenant_set(self->tenant, self->given,
+					     "reservation", amounts[i]))
+			TH_LOG("%lld", amounts[i]);
+		EXPECT_EQ(0, cg_get(self->given, "reservation"));
+		EXPECT_EQ(0, cg_key(self->given, "stat", "lent"));
+		EXPECT_EQ(0, cg_key(self->top, "stat", "lent"));
+		EXPECT_EQ(before, cg_get(self->top, "usage"));
+		EXPECT_EQ(0, call(self->neighbour, take, 20));
+		EXPECT_EQ(0, call(self->neighbour, give_back, 0));
+		EXPECT_EQ(0, take(20));
+		EXPECT_EQ(0, give_back(0));
+	}
+	/* To ask for nothing is no offence. */
+	EXPECT_EQ(0, tenant_set(self->tenant, child, "reservation", 0));
+	/* Root may lend of it. */
+	EXPECT_EQ(0, cg_set(child, "reservation", 50));
+	EXPECT_EQ(50, cg_get(child, "reservation"));
+}
+
+/* What its own group has reserved the tenant lends, to the last unit and no further. */
+TEST_F(tenant, own_reservation_is_lent)
+{
+	enum { RESERVED = 100 };
+	char *a = tenant_new(self->tenant, self->given, "a");
+	char *b = tenant_new(self->tenant, self->given, "b");
+	long long top;
+
+	ASSERT_TRUE(a && b);
+	ASSERT_EQ(0, cg_set(self->given, "reservation", RESERVED));
+	top = cg_get(self->top, "usage");
+	EXPECT_EQ(0, tenant_set(self->tenant, a, "reservation", 60));
+	EXPECT_EQ(-EPERM, tenant_set(self->tenant, b, "reservation", 50));
+	EXPECT_EQ(0, cg_get(b, "reservation"));
+	EXPECT_EQ(0, tenant_set(self->tenant, b, "reservation", 30));
+	EXPECT_EQ(-EPERM, tenant_set(self->tenant, a, "reservation", 80));
+	EXPECT_EQ(60, cg_get(a, "reservation"));
+	EXPECT_EQ(0, tenant_set(self->tenant, a, "reservation", 10));
+	EXPECT_EQ(0, tenant_set(self->tenant, b, "reservation", 80));
+	EXPECT_EQ(90, cg_key(self->given, "stat", "lent"));
+	/* All of it within what the group had. */
+	EXPECT_EQ(top, cg_get(self->top, "usage"));
+	EXPECT_EQ(0, call(self->neighbour, take, 20));
+}
+
+/*
+ * By a strict group of its own the tenant gets no more: its children's limits are
+ * lent, too, be they written as amounts or as shares.
+ */
+TEST_F(tenant, strict_groups_lend_nothing_that_is_shared)
+{
+	char *strict = tenant_new(self->tenant, self->given, "strict"), *child;
+
+	ASSERT_NE(NULL, strict);
+	ASSERT_EQ(0, tenant_set(self->tenant, strict, "strict", 1));
+	child = tenant_new(self->tenant, strict, "child");
+	ASSERT_NE(NULL, child);
+	EXPECT_EQ(-EPERM, tenant_set(self->tenant, child, "limit", 1));
+	EXPECT_EQ(-EPERM, tenant_set(self->tenant, child, "limit",
+				     self->machine / 2));
+	/* Refused, or shares of nothing. */
+	tenant_write(self->tenant, child, "shares", "max_shares=50");
+	EXPECT_EQ(0, cg_get(child, "limit"));
+	EXPECT_EQ(0, cg_get(child, "reservation"));
+	EXPECT_EQ(0, cg_key(strict, "stat", "lent"));
+	EXPECT_EQ(0, call(self->neighbour, take, 20));
+}
+
+/* Shares of a guarantee that is nothing are nothing. */
+TEST_F(tenant, shares_of_no_guarantee_are_nothing)
+{
+	char *child = tenant_new(self->tenant, self->given, "child");
+
+	ASSERT_NE(NULL, child);
+	EXPECT_EQ(0, tenant_write(self->tenant, child, "shares",
+				  "min_shares=100 max_shares=100"));
+	EXPECT_EQ(0, cg_get(child, "reservation"));
+	EXPECT_EQ(0, tenant_write(self->tenant, self->given, "shares",
+				  "child_shares_divisor=200"));
+	EXPECT_EQ(0, cg_get(child, "reservation"));
+	EXPECT_EQ(0, cg_key(self->given, "stat", "lent"));
+	EXPECT_EQ(0, call(self->neighbour, take, 20));
+	/* With one they are parts of that. */
+	ASSERT_EQ(0, cg_set(self->given, "reservation", 100));
+	EXPECT_EQ(50, cg_get(child, "reservation"));
+}
+
 /* v2's peak */
 
 static int peaks[512];

@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Beancounters: groups that have not got what they are due
+ *
+ * A group that is short of what it is due by its shares waits in a list of the
+ * group that can make up for it: its parent, where the guarantee is lent to
+ * others; an ancestor without units (the root: the machine), of which the
+ * engine says when some come back; itself, where it has more than what is due,
+ * and that is in use. When something happens there, the waiting groups go to a
+ * list of the resource, and a work item tries each again. It runs for a
+ * twentieth of the time at most, however often units come and go.
+ *
+ * The lists are guarded by a spinlock of the resource, a leaf, that is held for
+ * a constant time. A group that goes offline leaves them, so that what is in a
+ * list is online, as is the group to which the list belongs: itself or one
+ * above.
+ */
+
+#include <linux/atomic.h>
+#include <linux/irq_work.h>
+#include <linux/jiffies.h>
+#include <linux/list.h>
+#include <linux/llist.h>
+#include <linux/minmax.h>
+#include <linux/spinlock.h>
+#include <linux/workqueue.h>
+
+#include "internal.h"
+
+/* How long the work item pauses at least, and in multiples of its last run. */
+#define BC_REBALANCE_PAUSE	(HZ / 20)
+#define BC_REBALANCE_REST	20
+
+static void bc_queue_work(struct bc_resource *res)
+{
+	long delay = READ_ONCE(res->rebalance_at) - jiffies;
+
+	queue_delayed_work(system_unbound_wq, &res->rebalance_work,
+			   max(delay, 0L));
+}
+
+/* Moves @bc to @list. */
+static void bc_wait_in(struct beancounter *bc, struct list_head *list)
+{
+	struct bc_resource *res = bc->res;
+
+	spin_lock(&res->wait_lock);
+	/* Else bc_pending_offline() was here. */
+	if (READ_ONCE(bc->online)) {
+		if (list_empty(&bc->waiting))
+			WRITE_ONCE(res->waiting, res->waiting + 1);
+		list_move_tail(&bc->waiting, list);
+	}
+	spin_unlock(&res->wait_lock);
+}
+
+/**
+ * bc_wait_at() - a group is short of what it is due
+ * @bc: the group, whose @change_mutex is held
+ * @at: the group that can make up for it, itself or one above
+ * @units: by units that come back to it
+ *
+ * Where that has just happened, it is not told: the caller looks once more.
+ *
+ * Context: Task context.
+ */
+void bc_wait_at(struct beancounter *bc, struct beancounter *at, bool units)
+{
+	bc_wait_in(bc, &at->waiters);
+	if (!units)
+		return;
+	if (bc_css_parent(at))
+		res_counter_await_room(&at->counter);
+	else
+		res_root_await_room(&at->res->root);
+}
+
+/**
+ * bc_stop_waiting() - a group has what it is due
+ * @bc: the group
+ *
+ * Context: Task context.
+ */
+void bc_stop_waiting(struct beancounter *bc)
+{
+	struct bc_resource *res = bc->res;
+
+	if (list_empty_careful(&bc->waiting))
+		return;
+	spin_lock(&res->wait_lock);
+	if (!list_empty(&bc->waiting)) {
+		list_del_init(&bc->waiting);
+		WRITE_ONCE(res->waiting, res->waiting - 1);
+	}
+	spin_unlock(&res->wait_lock);
+}
+
+/**
+ * bc_retry_later() - have the work item look after a group
+ * @bc: the group
+ *
+ * Context: Task context.
+ */
+void bc_retry_later(struct beancounter *bc)
+{
+	bc_wait_in(bc, &bc->res->awaken);
+	bc_queue_work(bc->res);
+}
+
+/* Has those that wait at @bc try again, soon. */
+static void bc_wake_at(struct beancounter *bc)
+{
+	struct bc_resource *res = bc->res;
+
+	if (list_empty_careful(&bc->waiters))
+		return;
+	spin_lock(&res->wait_lock);
+	list_splice_tail_init(&bc->waiters, &res->awaken);
+	spin_unlock(&res->wait_lock);
+	bc_queue_work(res);
+}
+
+/**
+ * bc_wake_waiters() - something may be there for groups that wait
+ * @bc: the group to which an amount was written, or that is gone
+ *
+ * They wait at @bc or above.
+ *
+ * Context: Task context. Takes as long as there are levels above, if any group
+ * of the resource waits.
+ */
+void bc_wake_waiters(struct beancounter *bc)
+{
+	/*
+	 * A group that is short says so, under wait_lock, before it looks a
+	 * last time at what is lent, under the parent's lock. If that was
+	 * before the change that the caller has made under the same lock, this
+	 * sees it.
+	 */
+	if (!READ_ONCE(bc->res->waiting))
+		return;
+	for (; bc; bc = bc_css_parent(bc))
+		bc_wake_at(bc);
+}
+
+/**
+ * bc_room() - the engine has units again that were asked for
+ * @root: the resource's
+ * @counter: where; %NULL: the machine has
+ *
+ * Context: Any context but NMI, in the midst of an uncharge. Queueing a work
+ * item takes a lock, which irq_work lets us do later.
+ */
+void bc_room(struct res_root *root, struct res_counter *counter)
+{
+	struct bc_resource *res = container_of(root, struct bc_resource, root);
+	struct beancounter *bc = counter ? counter_bc(counter) : res->machine;
+
+	/* Without a reference left, no group below is there to wait. */
+	if (atomic_xchg(&bc->has_room, 1) || !css_tryget(&bc->css))
+		return;
+	llist_add(&bc->room, &res->rooms);
+	irq_work_queue(&res->room_work);
+}
+
+static void bc_room_irq_work(struct irq_work *work)
+{
+	bc_queue_work(container_of(work, struct bc_resource, room_work));
+}
+
+static void bc_wake_rooms(struct bc_resource *res)
+{
+	struct beancounter *bc, *next;
+
+	llist_for_each_entry_safe(bc, next, llist_del_all(&res->rooms), room) {
+		/* Full barrier: units that come back after it are told anew. */
+		atomic_xchg(&bc->has_room, 0);
+		bc_wake_at(bc);
+		css_put(&bc->css);
+	}
+}
+
+/**
+ * bc_pending_begin() - begin to look at groups for which something has happened
+ * @res: the resource
+ * @list: an empty list, which gets those that there are now
+ *
+ * Context: The work item.
+ */
+void bc_pending_begin(struct bc_resource *res, struct list_head *list)
+{
+	bc_wake_rooms(res);
+	spin_lock(&res->wait_lock);
+	list_splice_init(&res->awaken, list);
+	spin_unlock(&res->wait_lock);
+}
+
+/**
+ * bc_pending_next() - take the next one
+ * @res: the resource
+ * @list: from bc_pending_begin()
+ *
+ * Context: The work item.
+ * Return: A group with a reference; %NULL: that was the last one.
+ */
+struct beancounter *bc_pending_next(struct bc_resource *res,
+				    struct list_head *list)
+{
+	struct beancounter *bc;
+
+	spin_lock(&res->wait_lock);
+	/* It is online, see bc_pending_offline(), and so has references. */
+	bc = list_first_entry_or_null(list, struct beancounter, waiting);
+	if (bc) {
+		css_get(&bc->css);
+		list_move_tail(&bc->waiting, &bc->waiters);
+	}
+	spin_unlock(&res->wait_lock);
+	return bc;
+}
+
+/**
+ * bc_pending_end() - take a rest, and begin anew if there is more to do
+ * @res: the resource
+ * @start: when the work item began, in jiffies
+ *
+ * Context: The work item.
+ */
+void bc_pending_end(struct bc_resource *res, unsigned long start)
+{
+	WRITE_ONCE(res->rebalance_at, jiffies + BC_REBALANCE_PAUSE +
+				      BC_REBALANCE_REST * (jiffies - start));
+	if (!list_empty_careful(&res->awaken) || !llist_empty(&res->rooms))
+		bc_queue_work(res);
+}
+
+/**
+ * bc_pending_init() - before the first group
+ * @res: the resource
+ * @work: the work item
+ *
+ * Context: At boot.
+ */
+void bc_pending_init(struct bc_resource *res, work_func_t work)
+{
+	spin_lock_init(&res->wait_lock);
+	INIT_LIST_HEAD(&res->awaken);
+	init_llist_head(&res->rooms);
+	init_irq_work(&res->room_work, bc_room_irq_work);
+	INIT_DELAYED_WORK(&res->rebalance_work, work);
+	res->rebalance_at = jiffies;
+}
+
+/**
+ * bc_pending_offline() - a group waits no longer
+ * @bc: the group, which is not online any more
+ *
+ * Context: Task context, under cgroup_mutex.
+ */
+void bc_pending_offline(struct beancounter *bc)
+{
+	struct bc_resource *res = bc->res;
+
+	/* Unconditionally: a pass may be about to put it into a list. */
+	spin_lock(&res->wait_lock);
+	if (!list_empty(&bc->waiting)) {
+		list_del_init(&bc->waiting);
+		WRITE_ONCE(res->waiting, res->waiting - 1);
+	}
+	spin_unlock(&res->wait_lock);
+}
