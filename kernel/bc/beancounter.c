@@ -2,7 +2,7 @@
 /*
  * Beancounters: the core
  *
- * Ties the engine (res_counter.c) to cgroups: which task is charged, how long
+ * Ties the engine (engine/) to cgroups: which task is charged, how long
  * things live, and how users are told. Everything here is the same for every
  * resource; a controller says in a descriptor, struct bc_resource, what differs.
  *

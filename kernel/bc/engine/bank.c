@@ -298,7 +298,8 @@ static void res_link_one(struct res_counter *counter)
 	raw_spin_lock_irqsave(lock, flags);
 	/* One that was removed is not to be found any more. */
 	if (!counter->linked && !READ_ONCE(counter->removed)) {
-		WRITE_ONCE(counter->linked, true);
+		/* Pairs with the acquire in res_counter_link(). */
+		smp_store_release(&counter->linked, true);
 		/* It is in the list still, where a walk stands. */
 		if (list_empty(&counter->node))
 			list_add(&counter->node,
@@ -310,20 +311,22 @@ static void res_link_one(struct res_counter *counter)
 /*
  * Has drains find @counter. All levels are looked at: where one is linked, the CPU that
  * has done that may not have come to the next one yet. A caller with interrupts off does
- * not go far: then it is done later.
+ * not go far: then it is done later, and false is returned.
  */
-void res_counter_link(struct res_counter *counter)
+bool res_counter_link(struct res_counter *counter)
 {
 	const struct res_counter_ops *ops = counter->root->ops;
 
 	if (counter->depth > RES_LEVELS_ATOMIC && irqs_disabled() &&
 	    ops->drain_later) {
 		ops->drain_later(counter->root, counter);
-		return;
+		return false;
 	}
+	/* What is looked at later is not looked at before: see step 3. */
 	for (; counter; counter = counter->parent)
-		if (!READ_ONCE(counter->linked))
+		if (!smp_load_acquire(&counter->linked))
 			res_link_one(counter);
+	return true;
 }
 
 /* From now on, those below get no more than they need. */
@@ -445,8 +448,8 @@ void res_path_room(struct res_counter *counter, struct res_room *room)
 	unsigned int i;
 
 	room->epoch = smp_load_acquire(&counter->epoch);
-	res_counter_link(counter);
-	room->other = NULL;
+	if (!res_counter_link(counter))
+		return;
 again:
 	narrow = &root->state;
 	worst = res_root_state(root);

@@ -8,7 +8,8 @@
  *	bank.c		a counter under its lock: credit, lists, the path above it
  *	stock.c		the CPUs' slots
  *	drain.c		walks below a counter, and getting back what is kept there
- *	charge.c	charges and uncharges
+ *	take.c		units on their way down
+ *	charge.c	charges and uncharges of objects
  *	reserve.c	reservations and bounds
  *	stat.c		what is shown
  *	counter.c	a counter's beginning and end, moves between counters
@@ -153,7 +154,7 @@ bool res_counter_take_stat(struct res_counter *counter, struct res_stat *stat);
 void res_counter_add_stat(struct res_counter *counter, const struct res_stat *stat);
 bool res_counter_at_hand(const struct res_counter *counter);
 bool res_counter_unlinked(const struct res_counter *counter);
-void res_counter_link(struct res_counter *counter);
+bool res_counter_link(struct res_counter *counter);
 void res_counter_close(struct res_counter *counter);
 void res_counter_reopen(struct res_counter *counter);
 
@@ -261,7 +262,7 @@ bool res_drain_begin(struct res_root *root, struct res_counter *top,
 		     struct res_counter *live);
 void res_drain_end(struct res_root *root, struct res_counter *top);
 
-/* charge.c */
+/* take.c */
 
 /**
  * struct res_take - units that are taken out of a counter
@@ -300,14 +301,16 @@ struct res_take {
 	struct res_owner	*owner;
 };
 
-/* reserve.c */
-void res_pledge(struct res_counter *counter, u64 old, u64 new);
-
+void res_counter_give(struct res_take *take, struct res_counter *counter, u64 n);
 int res_take(struct res_take *take);
 int res_take_drained(struct res_take *take, int err);
 void res_enforce_above(struct res_counter *counter, bool may_block);
 void res_enforce_barriers(struct res_take *take, struct res_counter *counter,
 			  bool may_block);
+/* charge.c */
 void res_owner_return(struct res_owner *owner, u64 n, u64 uncharged);
+
+/* reserve.c */
+void res_pledge(struct res_counter *counter, u64 old, u64 new);
 
 #endif /* _BC_ENGINE_INTERNAL_H */

@@ -175,12 +175,13 @@ static int res_change_try(const struct res_change *change, struct res_refusal *l
 		res_counter_link(counter);
 	excess.n += hand;
 	res_return(counter->root, parent, &excess);
-	if (err || !parent)
+	if (err)
 		return err;
-
 	/* What it covered until now was no concern of those above. */
 	if (change->reserved < old)
 		res_enforce_above(counter, true);
+	if (!parent)
+		return 0;
 	raw_spin_lock_irqsave(&parent->lock, flags);
 	parent->lent += change->reserved - old;
 	raw_spin_unlock_irqrestore(&parent->lock, flags);

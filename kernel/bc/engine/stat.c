@@ -159,7 +159,7 @@ void res_counter_read(struct res_counter *counter, struct res_snapshot *snap)
 		.min_usage	= min(counter->min_usage, used),
 		/* What moves meanwhile may be missing for the moment. */
 		.charged	= max_t(s64, 0, stat.charged - counter->base.charged),
-		.uncharged	= stat.uncharged - counter->base.uncharged,
+		.uncharged	= max_t(s64, 0, stat.uncharged - counter->base.uncharged),
 		.failcnt	= atomic64_read(&counter->failcnt),
 	};
 	/* One CPU may say what it was charged later than another what it returned. */

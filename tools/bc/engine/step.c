@@ -13,7 +13,9 @@
  * Where the operation itself has turned interrupts off they come later, as they
  * would; other CPUs do not wait for that.
  *
- * usage: step [-v]
+ * usage: step [-v] [OPERATION [EVENT]]
+ *
+ * OPERATION and EVENT are parts of names, and select. With -v, the operations are shown.
  */
 #include "shim.h"
 
@@ -353,6 +355,18 @@ static void irq_charge(void) { charge(&objects[11], &a, 1); }
 static void irq_charge_more(void) { charge(&objects[11], &a, 9); }
 static void irq_charge_other(void) { charge(&objects[11], &b, 1); }
 static void irq_charge_rival(void) { charge(&objects[11], &c, 1); }
+/* Often enough for a task to take the slot over. */
+static void irq_charge_rivals(void)
+{
+	int i;
+
+	for (i = 0; i < 8; i++) {
+		charge(&objects[11], &c, 1);
+		uncharge(&objects[11]);
+	}
+	charge(&objects[11], &c, 1);
+}
+
 static void irq_uncharge(void) { uncharge(&objects[1]); }
 static void irq_uncharge_other(void) { uncharge(&objects[8]); }
 
@@ -446,6 +460,7 @@ static const struct {
 	{ "an interrupt charges more", irq_charge_more },
 	{ "an interrupt charges another group", irq_charge_other },
 	{ "an interrupt charges a group with the same slot", irq_charge_rival },
+	{ "an interrupt would take the slot over", irq_charge_rivals },
 	{ "an interrupt uncharges", irq_uncharge },
 	{ "an interrupt uncharges another group", irq_uncharge_other },
 	{ "an interrupt uncharges many", irq_uncharge_many },
@@ -697,6 +712,8 @@ static bool once(void)
 int main(int argc, char **argv)
 {
 	bool verbose = argc > 1 && !strcmp(argv[1], "-v");
+	const char *which = argc > 1 + verbose ? argv[1 + verbose] : "";
+	const char *when = argc > 2 + verbose ? argv[2 + verbose] : "";
 	struct sigaction sa = { .sa_sigaction = trap, .sa_flags = SA_SIGINFO };
 	pthread_t cpu;
 
@@ -716,10 +733,14 @@ int main(int argc, char **argv)
 		int stride = operations[op].stride ?: STRIDE;
 
 		doing = operations[op].name;
+		if (!strstr(doing, which))
+			continue;
 		if (verbose)
 			printf("%s\n", doing), fflush(stdout);
 		for (event = 0; event < ARRAY_SIZE(events); event++) {
 			meanwhile = events[event].name;
+			if (!strstr(meanwhile, when))
+				continue;
 			for (at = 1; once(); at++)
 				if (at >= ALL)
 					at += at == ALL ? 5 * event : stride;

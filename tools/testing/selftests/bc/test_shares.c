@@ -2190,7 +2190,7 @@ TEST_F(tree, users_share_what_is_guaranteed_to_them)
 	EXPECT_EQ(20, reserved(b));
 	EXPECT_EQ(0, user_shares(b, "min_shares=100 max_shares=100"));
 	EXPECT_EQ(40, reserved(b));
-	EXPECT_EQ(0, user_shares(b, "min_shares=10"));
+	EXPECT_EQ(0, user_shares(b, "min_shares=10 max_shares=-3"));
 	EXPECT_EQ(4, reserved(b));
 	EXPECT_EQ(0, user_shares(a, "child_shares_divisor=50"));
 	EXPECT_EQ(8, reserved(b));

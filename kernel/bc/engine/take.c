@@ -1,0 +1,556 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Units on their way down
+ *
+ * Where a counter's bank has not enough for what is asked of it, units are taken out of
+ * the counters above, in two passes:
+ *
+ *  - Up, without locks, to the nearest counter that can give what is asked of it: what
+ *    the one below lacks.
+ *  - Down, from there to the counter that is charged. Each counter on the way, under its
+ *    own lock, adds what has come from above to what it has taken, and gives away what
+ *    the next one needs, if its bounds permit.
+ *
+ * What was seen on the way up may not be true any more on the way down. Where another
+ * CPU has used up what a counter could have given, the charge goes up again from there;
+ * what it has brought is that counter's credit, so that nothing is lost. After some such
+ * tries it takes all that it needs from the root on, and relies on nothing.
+ *
+ * A refusal is decided under the refusing counter's lock, on the way up, before anything
+ * is taken: the nearest counter without room refuses. On the way down one may find its
+ * room gone. What has arrived there is its credit then, and goes up again as far as it is
+ * not to be kept.
+ */
+
+#include <linux/irqflags.h>
+#include <linux/kernel.h>
+#include <linux/preempt.h>
+#include <linux/sched.h>
+
+#include "internal.h"
+
+/* Counters whose units a charge uses up without that they suffice. */
+#define RES_PARTS	8
+
+/* How often a charge relies on what it has seen without a lock. */
+#define RES_TRIES	8
+
+/**
+ * struct res_climb - a charge on its way up and down
+ * @take: the charge
+ * @room: what may be kept at its counter
+ * @need: what the counter at @level has to give
+ * @extra: what it should give beyond, if it has plenty
+ * @level: its place in the path
+ * @first: the first place that can be asked
+ * @got: units that have come from above
+ * @part: counters further down whose units, not sufficient, are to be used
+ * @parts: how many there are
+ * @tries: how often it went up
+ */
+struct res_climb {
+	struct res_take		*take;
+	struct res_room		room;
+	u64			need;
+	u64			extra;
+	int			level;
+	int			first;
+	u64			got;
+	struct {
+		int	level;
+		u64	n;
+	} part[RES_PARTS];
+	unsigned int		parts;
+	unsigned int		tries;
+};
+
+/* Describes, if nothing else is described yet, that @counter has no room for @n units. */
+static void res_refuse(struct res_refusal *refusal, struct res_counter *counter,
+		       u64 n, enum bc_severity severity)
+{
+	if (refusal->n)
+		return;
+	*refusal = (struct res_refusal) {
+		.counter = counter,
+		.n = n,
+		.usage = counter->used,
+		.bound = counter->limit,
+		.at = BC_LIMIT,
+	};
+	if (severity == BC_BARRIER && res_fits(counter->used, n, counter->limit)) {
+		refusal->at = BC_BARRIER;
+		refusal->bound = counter->barrier;
+	}
+}
+
+/* Whether @counter has room for @n units more; under its lock. Describes that, if not. */
+static bool res_counter_fits(struct res_take *take, struct res_counter *counter,
+			     u64 n)
+{
+	if (likely(res_fits(counter->used, n, res_bound(counter, take->severity))))
+		return true;
+	res_refuse(&take->refusal, counter, n, take->severity);
+	return take->severity == BC_FORCE;
+}
+
+/* The same, for certain, on the way up. */
+static bool res_climb_fits(struct res_climb *climb, struct res_counter *counter)
+{
+	struct res_take *take = climb->take;
+	unsigned long flags;
+	bool fits;
+
+	if (likely(res_fits(READ_ONCE(counter->used), climb->need,
+			    res_bound(counter, take->severity))))
+		return true;
+	raw_spin_lock_irqsave(&counter->lock, flags);
+	/* For units in hand the counter has no name any more: it is asked further on. */
+	fits = counter->removed || res_counter_fits(take, counter, climb->need);
+	raw_spin_unlock_irqrestore(&counter->lock, flags);
+	return fits;
+}
+
+/* What @counter wants to have in its bank, beyond what it needs. */
+static u64 res_climb_batch(const struct res_climb *climb,
+			   const struct res_counter *counter)
+{
+	const struct res_room *room = &climb->room;
+	const bool charged = counter == climb->take->counter;
+	u64 batch = 0;
+
+	/* What is open and has to keep less by now loses that when it asks. */
+	if (READ_ONCE(counter->keep) > counter->root->batch_tight ||
+	    (charged && room->state == RES_LOOSE) ||
+	    (counter == room->other && room->other_state == RES_LOOSE))
+		batch = res_bank_batch(counter);
+	return charged ? batch + room->batch : batch;
+}
+
+/* What can be got from beyond the first level: from the root, or from the hand. */
+static int res_climb_end(struct res_climb *climb)
+{
+	struct res_take *take = climb->take;
+	struct res_root *root = take->counter->root;
+	u64 hand = min(take->hand, climb->need);
+	u64 more;
+
+	climb->got = hand;
+	take->hand -= hand;
+	if (hand == climb->need)
+		return 0;
+	if (take->moving && take->end) {
+		/* Its ancestors are to change no more than they must. */
+		struct res_take end = {
+			.counter = take->end,
+			.n = climb->need - hand,
+			.severity = BC_FORCE,
+		};
+
+		res_take(&end);
+		if (!take->refusal.n)
+			take->refusal = end.refusal;
+		take->above = end.above;
+		take->root_above = end.root_above;
+		take->uncovered |= end.uncovered;
+		climb->got = climb->need;
+		return 0;
+	}
+	more = res_root_take(root, climb->need - hand, climb->extra, take->severity,
+			     &take->refusal, &take->root_above);
+	if (take->refusal.machine)
+		take->refusal.counter = take->counter->path[0];
+	climb->got += more;
+	return more ? 0 : -ENOSPC;
+}
+
+/* From the counter at @level up to one that can give what is needed. */
+static int res_climb_up(struct res_climb *climb)
+{
+	const bool rely = climb->tries++ < RES_TRIES;
+	struct res_counter *counter;
+	u64 avail;
+
+	for (; climb->level >= climb->first; climb->level--) {
+		counter = climb->take->counter->path[climb->level];
+		if (!res_climb_fits(climb, counter))
+			return -EDQUOT;
+		avail = res_beyond(READ_ONCE(counter->taken),
+				   READ_ONCE(counter->used));
+		if (rely && avail >= climb->need)
+			return 0;
+		if (READ_ONCE(counter->state) != RES_LOOSE)
+			climb->extra = 0;
+		if (rely && avail && climb->parts < RES_PARTS) {
+			climb->part[climb->parts].level = climb->level;
+			climb->part[climb->parts++].n = avail;
+			climb->need -= avail;
+		}
+		climb->extra += res_climb_batch(climb, counter);
+	}
+	return res_climb_end(climb);
+}
+
+/* Whether the parent has little left, perhaps by what it has just given to @counter. */
+static bool res_parent_tight(const struct res_counter *counter)
+{
+	return counter->parent && counter->taken > counter->reserved &&
+	       READ_ONCE(counter->parent->state) != RES_LOOSE;
+}
+
+/*
+ * Opens the bank of @counter, under its lock, if it may be: see bank.c, step 4. Where its
+ * parent has become tight, an open one keeps less from now on.
+ */
+static void res_climb_open(const struct res_climb *climb, struct res_counter *counter)
+{
+	const struct res_room *room = &climb->room;
+	const u64 tight = counter->root->batch_tight;
+	u8 state = RES_SHUT;
+
+	if (counter == climb->take->counter) {
+		if (room->epoch == counter->epoch)
+			state = room->state;
+	} else if (counter == room->other) {
+		if (room->other_epoch == counter->epoch)
+			state = room->other_state;
+	}
+	if (state != RES_SHUT && !counter->removed)
+		WRITE_ONCE(counter->keep, state == RES_TIGHT ? tight :
+					  2 * res_bank_batch(counter));
+	if (counter->keep > tight && res_parent_tight(counter))
+		WRITE_ONCE(counter->keep, tight);
+}
+
+/*
+ * @counter, under its lock, gives away @n units. Some may never be used; but if they are
+ * the counter will not hear of it.
+ */
+void res_counter_give(struct res_take *take, struct res_counter *counter, u64 n)
+{
+	const u64 barrier = res_bound(counter, BC_BARRIER);
+	const u64 used = counter->used + n;
+
+	if (unlikely(take->severity != BC_BARRIER && used > barrier)) {
+		if (!take->above)
+			take->above = counter;
+		if (take->severity == BC_LIMIT && counter->used <= barrier) {
+			WRITE_ONCE(counter->crossed, true);
+			take->crossed = true;
+		}
+	}
+	if (used > counter->max_usage)
+		counter->max_usage = used;
+	res_counter_set_used(counter, used);
+}
+
+/* Under its lock: @counter has taken what has come from above. */
+static void res_climb_arrive(struct res_climb *climb, struct res_counter *counter)
+{
+	/* What is kept below has been no concern of those above so far. */
+	if (counter->taken <= counter->reserved &&
+	    counter->taken + climb->got > counter->reserved)
+		climb->take->uncovered |= counter->reserved;
+	WRITE_ONCE(counter->taken, counter->taken + climb->got);
+	climb->got = 0;
+}
+
+/*
+ * The counter at @level, above the one that is charged, takes what has come from above
+ * and gives what is needed, and something beyond if it has plenty.
+ */
+static int res_climb_give(struct res_climb *climb)
+{
+	struct res_take *take = climb->take;
+	struct res_counter *counter = take->counter->path[climb->level];
+	struct res_counter *child = take->counter->path[climb->level + 1];
+	u64 batch = res_climb_batch(climb, child);
+	const u64 need = climb->need;
+	struct res_excess excess = { };
+	unsigned long flags;
+	u64 avail, more = 0, lost = 0;
+	bool link = false;
+	int err = 0;
+
+	raw_spin_lock_irqsave(&counter->lock, flags);
+	if (unlikely(counter->removed)) {
+		/* The units are the parent's still. */
+		swap(lost, climb->got);
+		err = -ESTALE;
+		goto unlock;
+	}
+	res_climb_arrive(climb, counter);
+	avail = res_beyond(counter->taken, counter->used);
+	if (!res_counter_fits(take, counter, need)) {
+		err = -EDQUOT;
+	} else if (avail < need) {
+		err = -EAGAIN;
+	} else {
+		res_climb_open(climb, counter);
+		if (batch && counter->state == RES_LOOSE)
+			more = min3(batch, avail - need,
+				    res_beyond(res_bound(counter, BC_BARRIER),
+					       counter->used + need) / 4);
+		counter->given += need + more;
+		res_counter_give(take, counter, need + more);
+		climb->got = need + more;
+	}
+	res_counter_take_excess(counter, &excess);
+	link = res_counter_unlinked(counter);
+unlock:
+	raw_spin_unlock_irqrestore(&counter->lock, flags);
+
+	if (link)
+		res_counter_link(counter);
+	excess.n += lost;
+	res_return(counter->root, counter->parent, &excess);
+	return err;
+}
+
+/* The counter that is charged itself takes what has come, and this CPU's stock a part. */
+static int res_climb_charge(struct res_climb *climb)
+{
+	struct res_take *take = climb->take;
+	struct res_counter *counter = take->counter, *from = NULL;
+	struct res_root *root = counter->root;
+	struct res_excess excess = { }, evicted;
+	const struct res_room *room = &climb->room;
+	struct res_slot *slot = NULL;
+	unsigned long flags;
+	u64 avail, stock = 0, lost = 0;
+	bool link = false;
+	int err = 0;
+
+	local_irq_save(flags);
+	if (take->stock && room->batch && take->object)
+		slot = res_slot_claim(root, READ_ONCE(counter->owner), &from,
+				      &evicted);
+	raw_spin_lock(&counter->lock);
+	if (counter->removed) {
+		/* The units are the parent's still. */
+		swap(lost, climb->got);
+		err = -ESTALE;
+		goto unlock;
+	}
+	res_climb_arrive(climb, counter);
+	avail = res_beyond(counter->taken, counter->used);
+	if (!res_counter_fits(take, counter, take->n)) {
+		err = -EDQUOT;
+	} else if (avail < take->n) {
+		err = -EAGAIN;
+	} else {
+		res_climb_open(climb, counter);
+		if (take->object) {
+			counter->unsent.charged += take->n;
+			take->owner = counter->owner;
+		} else {
+			counter->given += take->n;
+		}
+		res_counter_give(take, counter, take->n);
+		/* Unless that was the last that there was plenty of. */
+		if (slot && counter->epoch == room->epoch &&
+		    counter->state == RES_LOOSE && !res_parent_tight(counter)) {
+			stock = min3(room->batch, avail - take->n,
+				     res_beyond(res_bound(counter, BC_BARRIER),
+						counter->used) / 4);
+			res_slot_fill(slot, counter, stock, 2 * room->batch);
+			res_counter_give(take, counter, stock);
+		}
+	}
+	res_counter_take_excess(counter, &excess);
+	link = res_counter_unlinked(counter);
+unlock:
+	raw_spin_unlock(&counter->lock);
+	local_irq_restore(flags);
+
+	if (link)
+		res_counter_link(counter);
+	excess.n += lost;
+	res_return(root, counter->parent, &excess);
+	if (from)
+		res_return(root, from->parent, &evicted);
+	return err;
+}
+
+/* From the counter at @level down to the one that is charged. */
+static int res_climb_down(struct res_climb *climb)
+{
+	const int last = climb->take->counter->depth;
+	int err;
+
+	if (climb->level < climb->first)
+		climb->level = climb->first;
+	else
+		climb->got = 0;
+	for (;;) {
+		/* Going up, @need was lowered by what a counter further down has. */
+		if (climb->parts &&
+		    climb->part[climb->parts - 1].level == climb->level)
+			climb->need += climb->part[--climb->parts].n;
+		if (climb->level == last)
+			return res_climb_charge(climb);
+		err = res_climb_give(climb);
+		if (err)
+			return err;
+		climb->level++;
+	}
+}
+
+/* The place in the path from which on @take can ask. */
+static int res_take_first(const struct res_take *take)
+{
+	return take->moving && take->end ? take->end->depth + 1 : 0;
+}
+
+/* Whether it seems so; where not, it is of no interest what may be kept beyond. */
+static bool res_path_fits(const struct res_take *take)
+{
+	struct res_root *root = take->counter->root;
+	const struct res_counter *counter;
+	u64 need = take->n, used, avail;
+
+	for (counter = take->counter; counter; counter = counter->parent) {
+		used = READ_ONCE(counter->used);
+		if (!res_fits(used, need, res_bound(counter, take->severity)))
+			return false;
+		avail = res_beyond(READ_ONCE(counter->taken), used);
+		if (avail >= need)
+			return true;
+		need -= avail;
+	}
+	return res_fits(atomic64_read(&root->usage), need,
+			res_capacity(root, take->severity));
+}
+
+/*
+ * Takes the units, as @take says: one attempt, without any waiting. The counter and its
+ * ancestors stay allocated.
+ *
+ * Returns 0, or -EDQUOT: a counter has no room, or -ENOSPC: the machine has none; nothing
+ * has changed then, and @take->refusal says more. 0, too, if the counter and all above
+ * were removed: then nothing was taken, and @take->owner is %NULL.
+ */
+int res_take(struct res_take *take)
+{
+	struct res_climb climb;
+	int err;
+
+	take->refusal = (struct res_refusal) { };
+	take->crossed = false;
+	take->above = NULL;
+	take->root_above = false;
+	take->uncovered = false;
+	rcu_read_lock();
+again:
+	while (unlikely(READ_ONCE(take->counter->removed))) {
+		if (!take->counter->parent ||
+		    (take->moving && take->counter->parent == take->end)) {
+			take->owner = NULL;
+			rcu_read_unlock();
+			return 0;
+		}
+		take->counter = take->counter->parent;
+	}
+	climb.take = take;
+	climb.need = take->n;
+	climb.extra = 0;
+	climb.level = take->counter->depth;
+	climb.first = res_take_first(take);
+	climb.got = 0;
+	climb.parts = 0;
+	climb.tries = 0;
+	climb.room = (struct res_room) { .state = RES_SHUT, .other_state = RES_SHUT };
+	if (take->bank && res_path_fits(take))
+		res_path_room(take->counter, &climb.room);
+	do {
+		err = res_climb_up(&climb) ?: res_climb_down(&climb);
+	} while (err == -EAGAIN);
+	if (unlikely(err == -ESTALE))
+		goto again;
+	rcu_read_unlock();
+	return err;
+}
+
+/*
+ * After res_take() has failed with @err: gets back what is kept below the counter (or in
+ * the machine) that has no room, and tries again while nothing is kept there anew; a
+ * few times, as long as something comes back or other CPUs may have it in hand. Returns
+ * what has become of the charge.
+ */
+int res_take_drained(struct res_take *take, int err)
+{
+	struct res_root *root = take->counter->root;
+	unsigned int tries = RES_RETRIES;
+	struct res_counter *top, *next;
+	bool again;
+
+	next = take->refusal.machine ? NULL : take->refusal.counter;
+	do {
+		top = next;
+		if (!res_drainable(root, top))
+			break;
+		again = res_drain_begin(root, top, take->counter);
+		/* Another CPU that does the same may have units in hand. */
+		again |= (top ? READ_ONCE(top->closed) :
+				atomic_read(&root->closed)) > 1;
+		take->stock = false;
+		take->bank = false;
+		err = res_take(take);
+		res_drain_end(root, top);
+		if (!err)
+			break;
+		next = take->refusal.machine ? NULL : take->refusal.counter;
+		/* As often as there are levels, one further up may be the next. */
+		if (!top || (next && next->depth >= top->depth))
+			tries--;
+		again |= next != top;
+		cond_resched();
+	} while (again && tries);
+	return err;
+}
+
+/*
+ * Above a barrier, ordinary charges are not to find anything in stock or in banks. Those
+ * that were made meanwhile were made before this one.
+ */
+static void res_enforce_at(struct res_root *root, struct res_counter *top,
+			   bool may_block)
+{
+	if (!res_drainable(root, top))
+		return;
+	if (may_block) {
+		res_drain_begin(root, top, NULL);
+		res_drain_end(root, top);
+	} else if (root->ops->drain_later) {
+		root->ops->drain_later(root, top);
+	}
+}
+
+/* The same for all that is above @counter, below which a reservation covers no more. */
+void res_enforce_above(struct res_counter *counter, bool may_block)
+{
+	struct res_root *root = counter->root;
+	unsigned int i;
+
+	if (res_root_state(root) == RES_SHUT) {
+		res_enforce_at(root, NULL, may_block);
+		return;
+	}
+	for (i = 0; i < counter->depth; i++) {
+		if (READ_ONCE(counter->path[i]->state) == RES_SHUT) {
+			res_enforce_at(root, counter->path[i], may_block);
+			return;
+		}
+	}
+}
+
+/* After a charge of @counter. */
+void res_enforce_barriers(struct res_take *take, struct res_counter *counter,
+			  bool may_block)
+{
+	if (unlikely(take->root_above))
+		res_enforce_at(counter->root, NULL, may_block);
+	else if (unlikely(take->above))
+		res_enforce_at(counter->root, take->above, may_block);
+	if (unlikely(take->uncovered))
+		res_enforce_above(counter, may_block);
+}
