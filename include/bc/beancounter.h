@@ -115,7 +115,7 @@ struct bc_peaks;
 struct beancounter {
 	struct cgroup_subsys_state	css;
 	struct res_counter		counter;
-	struct bc_resource		*res;
+	const struct bc_resource	*res;
 
 	struct mutex			change_mutex;	/* changes of amounts */
 	spinlock_t			lock;		/* it as a parent */
@@ -159,6 +159,9 @@ struct beancounter {
 /**
  * struct bc_resource - the descriptor of a resource
  * @ss: its cgroup subsystem
+ * @id: its number
+ * @state: what changes at run time
+ * @stock: what the CPUs have in stock: zeroed, for each CPU
  * @key: on while there is anything but the root group: a group, or an object
  *	that a removed group has left behind. Hooks ask it first.
  * @refused: what a refusal by a group is for the caller: an errno, negative
@@ -187,27 +190,16 @@ struct beancounter {
  *	@may_block, and return true for another try. May be called under
  *	@change_mutex.
  * @capacity: the machine's own amount, for an ordinary (%BC_BARRIER) or a
- *	privileged (%BC_LIMIT) charge; called under a raw spinlock. NULL: no
- *	bound.
- * @root: the machine's account
- * @id: the number of @ss
- * @node: in the list of all resources
- * @freed: owners that are gone, and for which @key is still on
- * @drain: what is kept in any group is wanted
- * @machine: the root group
- * @wait_lock: guards the lists of groups that are short of what they are due by
- *	their shares; see kernel/bc/pending.c
- * @waiting: how many they are
- * @awaken: those that are to try again
- * @rooms: groups that have units again, for others to try again
- * @room_work: queues @rebalance_work from any context
- * @rebalance_work: has them try again
- * @rebalance_at: not earlier than that, in jiffies
+ *	privileged (%BC_LIMIT) charge; may do no more than read. NULL: no bound.
  *
- * All callbacks are optional. Controllers fill in what comes before @root.
+ * All callbacks are optional. The descriptor is constant, so that the compiler knows in
+ * each controller where its stock is.
  */
 struct bc_resource {
 	struct cgroup_subsys	*ss;
+	int			id;
+	struct bc_resource_state *state;
+	struct res_stock __percpu *stock;
 	struct static_key_false	*key;
 	int			refused;
 	int			exhausted;
@@ -226,9 +218,28 @@ struct bc_resource {
 	bool (*limit_hit)(struct beancounter *bc,
 			  const struct res_refusal *refusal, bool may_block);
 	u64 (*capacity)(enum bc_severity severity);
+};
 
+/**
+ * struct bc_resource_state - what of a resource changes at run time
+ * @root: the machine's account
+ * @res: its descriptor
+ * @node: in the list of all resources
+ * @freed: owners that are gone, and for which @key is still on
+ * @drain: what is kept in any group is wanted
+ * @machine: the root group
+ * @wait_lock: guards the lists of groups that are short of what they are due by
+ *	their shares; see kernel/bc/pending.c
+ * @waiting: how many they are
+ * @awaken: those that are to try again
+ * @rooms: groups that have units again, for others to try again
+ * @room_work: queues @rebalance_work from any context
+ * @rebalance_work: has them try again
+ * @rebalance_at: not earlier than that, in jiffies
+ */
+struct bc_resource_state {
 	struct res_root		root;
-	int			id;
+	const struct bc_resource *res;
 	struct list_head	node;
 	atomic_t		freed;
 	atomic_t		drain;
@@ -268,15 +279,15 @@ static inline struct beancounter *bc_parent(struct beancounter *bc)
 }
 
 struct res_owner * __must_check
-__bc_charge(struct bc_resource *res, u64 n, enum bc_severity severity,
+__bc_charge(const struct bc_resource *res, u64 n, enum bc_severity severity,
 	    bool may_block);
 struct res_owner * __must_check
 __bc_charge_group(struct beancounter *bc, u64 n, enum bc_severity severity,
 		  bool may_block);
 struct res_owner * __must_check
-bc_charge_owner(struct bc_resource *res, struct res_owner *owner, u64 n,
+bc_charge_owner(const struct bc_resource *res, struct res_owner *owner, u64 n,
 		enum bc_severity severity, bool may_block);
-struct res_owner *bc_get_owner(struct bc_resource *res,
+struct res_owner *bc_get_owner(const struct bc_resource *res,
 			       struct cgroup_subsys_state *css);
 /**
  * bc_charge() - charge the current task's group
@@ -302,7 +313,7 @@ struct res_owner *bc_get_owner(struct bc_resource *res,
  * * @res->exhausted - Refused by the machine; likewise.
  */
 static __always_inline struct res_owner * __must_check
-bc_charge(struct bc_resource *res, u64 n, enum bc_severity severity,
+bc_charge(const struct bc_resource *res, u64 n, enum bc_severity severity,
 	  bool may_block)
 {
 	struct res_owner *owner;
@@ -314,7 +325,7 @@ bc_charge(struct bc_resource *res, u64 n, enum bc_severity severity,
 	/* Without preemption, the group and its owner do not go away. */
 	preempt_disable();
 	owner = READ_ONCE(css_bc(task_css(current, res->id))->counter.owner);
-	charged = res_stock_charge(res->root.stock, owner, n);
+	charged = res_stock_charge(res->stock, owner, n);
 	preempt_enable();
 	if (likely(charged))
 		return owner;
@@ -343,7 +354,7 @@ bc_charge_group(struct beancounter *bc, u64 n, enum bc_severity severity,
 
 	preempt_disable();
 	owner = READ_ONCE(bc->counter.owner);
-	charged = res_stock_charge(bc->res->root.stock, owner, n);
+	charged = res_stock_charge(bc->res->stock, owner, n);
 	preempt_enable();
 	if (likely(charged))
 		return owner;
@@ -358,13 +369,13 @@ bc_charge_group(struct beancounter *bc, u64 n, enum bc_severity severity,
  *
  * Context: Any context but NMI.
  */
-static __always_inline void bc_uncharge(struct bc_resource *res,
+static __always_inline void bc_uncharge(const struct bc_resource *res,
 					struct res_owner *owner, u64 n)
 {
 	bool uncharged;
 
 	preempt_disable();
-	uncharged = res_stock_uncharge(res->root.stock, owner, n);
+	uncharged = res_stock_uncharge(res->stock, owner, n);
 	preempt_enable();
 	if (unlikely(!uncharged))
 		res_counter_uncharge(owner, n);
@@ -380,26 +391,26 @@ static __always_inline void bc_uncharge(struct bc_resource *res,
  *
  * Context: Any context but NMI.
  */
-static __always_inline void bc_note(struct bc_resource *res,
+static __always_inline void bc_note(const struct bc_resource *res,
 				    struct res_owner *owner, unsigned int kind,
 				    long n)
 {
 	preempt_disable();
-	res_stock_note(res->root.stock, owner, kind, n);
+	res_stock_note(res->stock, owner, kind, n);
 	preempt_enable();
 }
 
 bool __must_check bc_covered(struct beancounter *bc, u64 n);
-bool __must_check bc_current_covered(struct bc_resource *res, u64 n, u64 usage,
+bool __must_check bc_current_covered(const struct bc_resource *res, u64 n, u64 usage,
 				     u64 bound);
 void bc_refuse(struct beancounter *bc, u64 n, u64 usage, u64 bound);
 void bc_refuse_machine(struct beancounter *bc, u64 n, u64 usage, u64 bound);
 int bc_read_amount(struct kernfs_open_file *of, const char *buf, size_t nbytes,
 		   u64 *val);
 void bc_show_amount(struct seq_file *sf, u64 val);
-void bc_machine_changed(struct bc_resource *res);
+void bc_machine_changed(const struct bc_resource *res);
 
-struct cgroup_subsys_state *bc_css_alloc(struct bc_resource *res,
+struct cgroup_subsys_state *bc_css_alloc(const struct bc_resource *res,
 					 struct cgroup_subsys_state *parent);
 int bc_css_online(struct cgroup_subsys_state *css);
 void bc_css_killed(struct cgroup_subsys_state *css);

@@ -63,13 +63,13 @@ static LIST_HEAD(bc_resources);
 
 static LLIST_HEAD(bc_deferred);
 
-static struct bc_resource *root_resource(struct res_root *root)
+static const struct bc_resource *root_resource(struct res_root *root)
 {
-	return container_of(root, struct bc_resource, root);
+	return container_of(root, struct bc_resource_state, root)->res;
 }
 
 /* What has refused, in logs and traces. */
-static const char *bc_event_name(struct bc_resource *res, enum bc_event event)
+static const char *bc_event_name(const struct bc_resource *res, enum bc_event event)
 {
 	switch (event) {
 	case BC_EVENT_BARRIER:
@@ -130,7 +130,7 @@ static void bc_tell(struct beancounter *bc)
 static void bc_deferred_work(struct work_struct *work)
 {
 	struct beancounter *bc, *next;
-	struct bc_resource *res;
+	struct bc_resource_state *state;
 
 	llist_for_each_entry_safe(bc, next, llist_del_all(&bc_deferred),
 				  deferred) {
@@ -147,13 +147,13 @@ static void bc_deferred_work(struct work_struct *work)
 		cond_resched();
 	}
 
-	list_for_each_entry(res, &bc_resources, node) {
-		int freed = atomic_xchg(&res->freed, 0);
+	list_for_each_entry(state, &bc_resources, node) {
+		int freed = atomic_xchg(&state->freed, 0);
 
 		while (freed--)
-			static_branch_dec(res->key);
-		if (atomic_xchg(&res->drain, 0))
-			res_root_drain(&res->root);
+			static_branch_dec(state->res->key);
+		if (atomic_xchg(&state->drain, 0))
+			res_root_drain(&state->root);
 	}
 }
 
@@ -287,14 +287,14 @@ static void bc_barrier_hit(struct res_counter *counter)
 
 static u64 bc_capacity(struct res_root *root, enum bc_severity severity)
 {
-	struct bc_resource *res = root_resource(root);
+	const struct bc_resource *res = root_resource(root);
 
 	return res->capacity ? res->capacity(severity) : RES_COUNTER_MAX;
 }
 
 static void bc_owner_freed(struct res_root *root)
 {
-	if (atomic_inc_return(&root_resource(root)->freed) == 1)
+	if (atomic_inc_return(&root_resource(root)->state->freed) == 1)
 		irq_work_queue(&bc_irq_work);
 }
 
@@ -304,7 +304,7 @@ static void bc_drain_later(struct res_root *root, struct res_counter *counter)
 	struct beancounter *bc;
 
 	if (!counter) {
-		if (!atomic_xchg(&root_resource(root)->drain, 1))
+		if (!atomic_xchg(&root_resource(root)->state->drain, 1))
 			irq_work_queue(&bc_irq_work);
 		return;
 	}
@@ -344,7 +344,7 @@ static const struct res_counter_ops bc_counter_ops = {
  * The group of the current task, with a reference; NULL if nobody is to be
  * charged for what it does.
  */
-static struct beancounter *bc_get_current(struct bc_resource *res)
+static struct beancounter *bc_get_current(const struct bc_resource *res)
 {
 	struct cgroup_subsys_state *css;
 
@@ -365,7 +365,7 @@ static struct beancounter *bc_get_current(struct bc_resource *res)
 }
 
 /* What the engine has returned, with the errnos of the resource. */
-static struct res_owner *bc_charged(struct bc_resource *res,
+static struct res_owner *bc_charged(const struct bc_resource *res,
 				    struct res_owner *owner)
 {
 	if (!IS_ERR(owner))
@@ -384,7 +384,7 @@ static struct res_owner *bc_charged(struct bc_resource *res,
  * Context: As bc_charge().
  * Return: As bc_charge().
  */
-struct res_owner *__bc_charge(struct bc_resource *res, u64 n,
+struct res_owner *__bc_charge(const struct bc_resource *res, u64 n,
 			      enum bc_severity severity, bool may_block)
 {
 	struct res_owner *owner = NULL;
@@ -438,7 +438,7 @@ struct res_owner *__bc_charge_group(struct beancounter *bc, u64 n,
  * with @may_block.
  * Return: As bc_charge().
  */
-struct res_owner *bc_charge_owner(struct bc_resource *res,
+struct res_owner *bc_charge_owner(const struct bc_resource *res,
 				  struct res_owner *owner, u64 n,
 				  enum bc_severity severity, bool may_block)
 {
@@ -471,7 +471,7 @@ struct res_owner *bc_charge_owner(struct bc_resource *res,
  * Return: For bc_charge_owner(), until res_owner_put(); %NULL: nobody is to be
  * charged.
  */
-struct res_owner *bc_get_owner(struct bc_resource *res,
+struct res_owner *bc_get_owner(const struct bc_resource *res,
 			       struct cgroup_subsys_state *css)
 {
 	struct res_owner *owner = NULL;
@@ -536,7 +536,7 @@ bool bc_covered(struct beancounter *bc, u64 n)
  * Context: Task context.
  * Return: Whether a reservation covers the charge.
  */
-bool bc_current_covered(struct bc_resource *res, u64 n, u64 usage, u64 bound)
+bool bc_current_covered(const struct bc_resource *res, u64 n, u64 usage, u64 bound)
 {
 	struct beancounter *bc = bc_get_current(res);
 	bool covered;
@@ -556,30 +556,36 @@ bool bc_current_covered(struct bc_resource *res, u64 n, u64 usage, u64 bound)
  * At boot, with the root group, and before cgroup core asks for files: one
  * thread, no mount, and no lock needed.
  */
-static int bc_init_resource(struct bc_resource *res, struct beancounter *machine)
+static int bc_init_resource(const struct bc_resource *res,
+			    struct beancounter *machine)
 {
+	struct bc_resource_state *state = res->state;
+	struct res_root *root = &state->root;
 	int err;
 
-	res->root.batch_min = res->batch_min;
-	res->root.batch_max = res->batch_max;
-	while (res->root.kinds < RES_KINDS && res->kinds[res->root.kinds])
-		res->root.kinds++;
-	err = res_root_init(&res->root, &bc_counter_ops);
+	if (WARN_ON_ONCE(res->id != res->ss->id))
+		return -EINVAL;
+	state->res = res;
+	root->stock = res->stock;
+	root->batch_min = res->batch_min;
+	root->batch_max = res->batch_max;
+	while (root->kinds < RES_KINDS && res->kinds[root->kinds])
+		root->kinds++;
+	err = res_root_init(root, &bc_counter_ops);
 	if (err)
 		return err;
-	res->id = res->ss->id;
 	bc_shares_init(res, machine);
-	list_add_tail(&res->node, &bc_resources);
+	list_add_tail(&state->node, &bc_resources);
 	return bc_set_files(res);
 }
 
 /* On a CPU that is going offline and runs no tasks any more but its own. */
 static int bc_cpu_offline(unsigned int cpu)
 {
-	struct bc_resource *res;
+	struct bc_resource_state *state;
 
-	list_for_each_entry(res, &bc_resources, node)
-		res_root_cpu_offline(&res->root);
+	list_for_each_entry(state, &bc_resources, node)
+		res_root_cpu_offline(&state->root);
 	return 0;
 }
 
@@ -603,7 +609,7 @@ subsys_initcall(bc_init);
  * Context: Task context, under cgroup_mutex.
  * Return: The css, or an errno.
  */
-struct cgroup_subsys_state *bc_css_alloc(struct bc_resource *res,
+struct cgroup_subsys_state *bc_css_alloc(const struct bc_resource *res,
 					 struct cgroup_subsys_state *parent)
 {
 	struct beancounter *bc;
@@ -630,7 +636,7 @@ struct cgroup_subsys_state *bc_css_alloc(struct bc_resource *res,
 
 	err = res_counter_init(&bc->counter,
 			       parent->parent ? &css_bc(parent)->counter : NULL,
-			       &res->root);
+			       &res->state->root);
 	if (err)
 		goto free;
 	static_branch_inc(res->key);

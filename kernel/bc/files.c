@@ -423,7 +423,7 @@ static int bc_stat_show(struct seq_file *sf, void *v)
 	seq_printf(sf, "charged %llu\n", snap.charged);
 	seq_printf(sf, "uncharged %llu\n", snap.uncharged);
 	seq_printf(sf, "precharge %llu\n", snap.stocked);
-	for (i = 0; i < bc->res->root.kinds; i++)
+	for (i = 0; i < bc->res->state->root.kinds; i++)
 		seq_printf(sf, "%s %llu\n", bc->res->kinds[i], snap.kinds[i]);
 	return 0;
 }
@@ -626,7 +626,7 @@ static struct cftype *bc_copy_files(const struct cftype *files, size_t nr,
  * Context: At boot.
  * Return: 0, or -ENOMEM.
  */
-int bc_set_files(struct bc_resource *res)
+int bc_set_files(const struct bc_resource *res)
 {
 	struct cgroup_subsys *ss = res->ss;
 	struct cftype *cft;

@@ -50,7 +50,7 @@ static inline bool bc_limit_hit(const struct res_refusal *refusal,
  *
  * Return: What ordinary charges can take together, or %RES_COUNTER_MAX.
  */
-static inline u64 bc_machine_amount(struct bc_resource *res)
+static inline u64 bc_machine_amount(const struct bc_resource *res)
 {
 	return res->capacity ? res->capacity(BC_BARRIER) : RES_COUNTER_MAX;
 }
@@ -125,17 +125,17 @@ void bc_stop_waiting(struct beancounter *bc);
 void bc_retry_later(struct beancounter *bc);
 void bc_wake_waiters(struct beancounter *bc);
 void bc_room(struct res_root *root, struct res_counter *counter);
-void bc_pending_begin(struct bc_resource *res, struct list_head *list);
-struct beancounter *bc_pending_next(struct bc_resource *res,
+void bc_pending_begin(const struct bc_resource *res, struct list_head *list);
+struct beancounter *bc_pending_next(const struct bc_resource *res,
 				    struct list_head *list);
-void bc_pending_end(struct bc_resource *res, unsigned long start);
-void bc_pending_init(struct bc_resource *res, work_func_t work);
+void bc_pending_end(const struct bc_resource *res, unsigned long start);
+void bc_pending_init(const struct bc_resource *res, work_func_t work);
 void bc_pending_offline(struct beancounter *bc);
 
 /* rebalance.c */
 void bc_rebalance(struct beancounter *bc, const struct file *file);
 void bc_shrink_below(struct beancounter *bc);
-void bc_rebalance_init(struct bc_resource *res);
+void bc_rebalance_init(const struct bc_resource *res);
 
 /* shares.c */
 
@@ -156,12 +156,12 @@ int bc_set_shares(struct beancounter *bc, const struct bc_shares *shares,
 		  const struct file *file);
 void bc_get_shares(struct beancounter *bc, struct bc_shares *shares);
 void bc_follow(struct beancounter *bc, const struct file *file);
-void bc_shares_init(struct bc_resource *res, struct beancounter *root);
+void bc_shares_init(const struct bc_resource *res, struct beancounter *root);
 void bc_shares_online(struct beancounter *bc);
 u64 bc_shares_offline(struct beancounter *bc);
 
 /* files.c */
 int bc_parse_amount(const char *buf, size_t len, unsigned int how, u64 *val);
-int bc_set_files(struct bc_resource *res);
+int bc_set_files(const struct bc_resource *res);
 
 #endif /* _KERNEL_BC_INTERNAL_H */

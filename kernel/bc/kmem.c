@@ -90,8 +90,14 @@ static u64 kmem_capacity(enum bc_severity severity)
 	return (u64)totalram_pages() << PAGE_SHIFT;
 }
 
-static struct bc_resource kmem_resource = {
+static DEFINE_PER_CPU(struct res_stock, kmem_stock);
+static struct bc_resource_state kmem_state;
+
+static const struct bc_resource kmem_resource = {
 	.ss		= &kmem_cgrp_subsys,
+	.id		= kmem_cgrp_id,
+	.state		= &kmem_state,
+	.stock		= &kmem_stock,
 	.key		= &bc_kmem_key,
 	.refused	= -ENOMEM,
 	.exhausted	= -ENOMEM,
@@ -211,7 +217,7 @@ static __always_inline struct res_owner *kmem_charge_fastpath(u64 n,
 	/* Without preemption, the group and its owner do not go away. */
 	preempt_disable();
 	owner = READ_ONCE(css_bc(task_css(current, kmem_cgrp_id))->counter.owner);
-	charged = res_stock_charge_kind(kmem_resource.root.stock, owner, n, kind);
+	charged = res_stock_charge_kind(&kmem_stock, owner, n, kind);
 	preempt_enable();
 	return likely(charged) ? owner : NULL;
 }
@@ -238,7 +244,7 @@ static __always_inline void kmem_uncharge(struct res_owner *owner, u64 n,
 	bool uncharged;
 
 	preempt_disable();
-	uncharged = res_stock_uncharge_kind(kmem_resource.root.stock, owner, n, kind);
+	uncharged = res_stock_uncharge_kind(&kmem_stock, owner, n, kind);
 	preempt_enable();
 	if (unlikely(!uncharged))
 		kmem_uncharge_slowpath(owner, n, kind);

@@ -220,7 +220,7 @@ int bc_reserve_upto(struct beancounter *bc, u64 reserved, u64 limit,
 	bc_lend_end(bc, old);
 
 	if (err && lacking.counter)
-		*lacks = lacking.machine ? bc->res->machine :
+		*lacks = lacking.machine ? bc->res->state->machine :
 					   counter_bc(lacking.counter);
 	return err ?: capped;
 }

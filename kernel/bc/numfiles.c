@@ -49,8 +49,14 @@ static u64 numfiles_capacity(enum bc_severity severity)
 	return min(get_max_files(), numfiles_memory_holds());
 }
 
-static struct bc_resource numfiles_resource = {
+static DEFINE_PER_CPU(struct res_stock, numfiles_stock);
+static struct bc_resource_state numfiles_state;
+
+static const struct bc_resource numfiles_resource = {
 	.ss		= &numfiles_cgrp_subsys,
+	.id		= numfiles_cgrp_id,
+	.state		= &numfiles_state,
+	.stock		= &numfiles_stock,
 	.key		= &bc_numfiles_key,
 	.refused	= -EMFILE,
 	.exhausted	= -ENFILE,

@@ -113,7 +113,7 @@ struct numtasks_group {
 
 static DEFINE_STATIC_KEY_FALSE(bc_numtasks_key);
 
-static struct bc_resource numtasks_resource;
+static const struct bc_resource numtasks_resource;
 
 static struct numtasks_group *bc_group(struct beancounter *bc)
 {
@@ -476,8 +476,14 @@ static void numtasks_fini(struct beancounter *bc)
 	res_owner_put(bc_group(bc)->owner);
 }
 
-static struct bc_resource numtasks_resource = {
+static DEFINE_PER_CPU(struct res_stock, numtasks_stock);
+static struct bc_resource_state numtasks_state;
+
+static const struct bc_resource numtasks_resource = {
 	.ss		= &numtasks_cgrp_subsys,
+	.id		= numtasks_cgrp_id,
+	.state		= &numtasks_state,
+	.stock		= &numtasks_stock,
 	.key		= &bc_numtasks_key,
 	.refused	= -EAGAIN,
 	.exhausted	= -EAGAIN,

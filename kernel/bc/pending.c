@@ -31,27 +31,27 @@
 #define BC_REBALANCE_PAUSE	(HZ / 20)
 #define BC_REBALANCE_REST	20
 
-static void bc_queue_work(struct bc_resource *res)
+static void bc_queue_work(const struct bc_resource *res)
 {
-	long delay = READ_ONCE(res->rebalance_at) - jiffies;
+	long delay = READ_ONCE(res->state->rebalance_at) - jiffies;
 
-	queue_delayed_work(system_unbound_wq, &res->rebalance_work,
+	queue_delayed_work(system_unbound_wq, &res->state->rebalance_work,
 			   max(delay, 0L));
 }
 
 /* Moves @bc to @list. */
 static void bc_wait_in(struct beancounter *bc, struct list_head *list)
 {
-	struct bc_resource *res = bc->res;
+	const struct bc_resource *res = bc->res;
 
-	spin_lock(&res->wait_lock);
+	spin_lock(&res->state->wait_lock);
 	/* Else bc_pending_offline() was here. */
 	if (READ_ONCE(bc->online)) {
 		if (list_empty(&bc->waiting))
-			WRITE_ONCE(res->waiting, res->waiting + 1);
+			WRITE_ONCE(res->state->waiting, res->state->waiting + 1);
 		list_move_tail(&bc->waiting, list);
 	}
-	spin_unlock(&res->wait_lock);
+	spin_unlock(&res->state->wait_lock);
 }
 
 /**
@@ -72,7 +72,7 @@ void bc_wait_at(struct beancounter *bc, struct beancounter *at, bool units)
 	if (bc_css_parent(at))
 		res_counter_await_room(&at->counter);
 	else
-		res_root_await_room(&at->res->root);
+		res_root_await_room(&at->res->state->root);
 }
 
 /**
@@ -83,16 +83,16 @@ void bc_wait_at(struct beancounter *bc, struct beancounter *at, bool units)
  */
 void bc_stop_waiting(struct beancounter *bc)
 {
-	struct bc_resource *res = bc->res;
+	const struct bc_resource *res = bc->res;
 
 	if (list_empty_careful(&bc->waiting))
 		return;
-	spin_lock(&res->wait_lock);
+	spin_lock(&res->state->wait_lock);
 	if (!list_empty(&bc->waiting)) {
 		list_del_init(&bc->waiting);
-		WRITE_ONCE(res->waiting, res->waiting - 1);
+		WRITE_ONCE(res->state->waiting, res->state->waiting - 1);
 	}
-	spin_unlock(&res->wait_lock);
+	spin_unlock(&res->state->wait_lock);
 }
 
 /**
@@ -103,20 +103,20 @@ void bc_stop_waiting(struct beancounter *bc)
  */
 void bc_retry_later(struct beancounter *bc)
 {
-	bc_wait_in(bc, &bc->res->awaken);
+	bc_wait_in(bc, &bc->res->state->awaken);
 	bc_queue_work(bc->res);
 }
 
 /* Has those that wait at @bc try again, soon. */
 static void bc_wake_at(struct beancounter *bc)
 {
-	struct bc_resource *res = bc->res;
+	const struct bc_resource *res = bc->res;
 
 	if (list_empty_careful(&bc->waiters))
 		return;
-	spin_lock(&res->wait_lock);
-	list_splice_tail_init(&bc->waiters, &res->awaken);
-	spin_unlock(&res->wait_lock);
+	spin_lock(&res->state->wait_lock);
+	list_splice_tail_init(&bc->waiters, &res->state->awaken);
+	spin_unlock(&res->state->wait_lock);
 	bc_queue_work(res);
 }
 
@@ -137,7 +137,7 @@ void bc_wake_waiters(struct beancounter *bc)
 	 * before the change that the caller has made under the same lock, this
 	 * sees it.
 	 */
-	if (!READ_ONCE(bc->res->waiting))
+	if (!READ_ONCE(bc->res->state->waiting))
 		return;
 	for (; bc; bc = bc_css_parent(bc))
 		bc_wake_at(bc);
@@ -153,26 +153,28 @@ void bc_wake_waiters(struct beancounter *bc)
  */
 void bc_room(struct res_root *root, struct res_counter *counter)
 {
-	struct bc_resource *res = container_of(root, struct bc_resource, root);
-	struct beancounter *bc = counter ? counter_bc(counter) : res->machine;
+	const struct bc_resource *res =
+		container_of(root, struct bc_resource_state, root)->res;
+	struct beancounter *bc = counter ? counter_bc(counter) : res->state->machine;
 
 	/* Without a reference left, no group below is there to wait. */
 	if (atomic_xchg(&bc->has_room, 1) || !css_tryget(&bc->css))
 		return;
-	llist_add(&bc->room, &res->rooms);
-	irq_work_queue(&res->room_work);
+	llist_add(&bc->room, &res->state->rooms);
+	irq_work_queue(&res->state->room_work);
 }
 
 static void bc_room_irq_work(struct irq_work *work)
 {
-	bc_queue_work(container_of(work, struct bc_resource, room_work));
+	bc_queue_work(container_of(work, struct bc_resource_state,
+				   room_work)->res);
 }
 
-static void bc_wake_rooms(struct bc_resource *res)
+static void bc_wake_rooms(const struct bc_resource *res)
 {
 	struct beancounter *bc, *next;
 
-	llist_for_each_entry_safe(bc, next, llist_del_all(&res->rooms), room) {
+	llist_for_each_entry_safe(bc, next, llist_del_all(&res->state->rooms), room) {
 		/* Full barrier: units that come back after it are told anew. */
 		atomic_xchg(&bc->has_room, 0);
 		bc_wake_at(bc);
@@ -187,12 +189,12 @@ static void bc_wake_rooms(struct bc_resource *res)
  *
  * Context: The work item.
  */
-void bc_pending_begin(struct bc_resource *res, struct list_head *list)
+void bc_pending_begin(const struct bc_resource *res, struct list_head *list)
 {
 	bc_wake_rooms(res);
-	spin_lock(&res->wait_lock);
-	list_splice_init(&res->awaken, list);
-	spin_unlock(&res->wait_lock);
+	spin_lock(&res->state->wait_lock);
+	list_splice_init(&res->state->awaken, list);
+	spin_unlock(&res->state->wait_lock);
 }
 
 /**
@@ -203,19 +205,19 @@ void bc_pending_begin(struct bc_resource *res, struct list_head *list)
  * Context: The work item.
  * Return: A group with a reference; %NULL: that was the last one.
  */
-struct beancounter *bc_pending_next(struct bc_resource *res,
+struct beancounter *bc_pending_next(const struct bc_resource *res,
 				    struct list_head *list)
 {
 	struct beancounter *bc;
 
-	spin_lock(&res->wait_lock);
+	spin_lock(&res->state->wait_lock);
 	/* It is online, see bc_pending_offline(), and so has references. */
 	bc = list_first_entry_or_null(list, struct beancounter, waiting);
 	if (bc) {
 		css_get(&bc->css);
 		list_move_tail(&bc->waiting, &bc->waiters);
 	}
-	spin_unlock(&res->wait_lock);
+	spin_unlock(&res->state->wait_lock);
 	return bc;
 }
 
@@ -226,11 +228,11 @@ struct beancounter *bc_pending_next(struct bc_resource *res,
  *
  * Context: The work item.
  */
-void bc_pending_end(struct bc_resource *res, unsigned long start)
+void bc_pending_end(const struct bc_resource *res, unsigned long start)
 {
-	WRITE_ONCE(res->rebalance_at, jiffies + BC_REBALANCE_PAUSE +
+	WRITE_ONCE(res->state->rebalance_at, jiffies + BC_REBALANCE_PAUSE +
 				      BC_REBALANCE_REST * (jiffies - start));
-	if (!list_empty_careful(&res->awaken) || !llist_empty(&res->rooms))
+	if (!list_empty_careful(&res->state->awaken) || !llist_empty(&res->state->rooms))
 		bc_queue_work(res);
 }
 
@@ -241,14 +243,14 @@ void bc_pending_end(struct bc_resource *res, unsigned long start)
  *
  * Context: At boot.
  */
-void bc_pending_init(struct bc_resource *res, work_func_t work)
+void bc_pending_init(const struct bc_resource *res, work_func_t work)
 {
-	spin_lock_init(&res->wait_lock);
-	INIT_LIST_HEAD(&res->awaken);
-	init_llist_head(&res->rooms);
-	init_irq_work(&res->room_work, bc_room_irq_work);
-	INIT_DELAYED_WORK(&res->rebalance_work, work);
-	res->rebalance_at = jiffies;
+	spin_lock_init(&res->state->wait_lock);
+	INIT_LIST_HEAD(&res->state->awaken);
+	init_llist_head(&res->state->rooms);
+	init_irq_work(&res->state->room_work, bc_room_irq_work);
+	INIT_DELAYED_WORK(&res->state->rebalance_work, work);
+	res->state->rebalance_at = jiffies;
 }
 
 /**
@@ -259,13 +261,13 @@ void bc_pending_init(struct bc_resource *res, work_func_t work)
  */
 void bc_pending_offline(struct beancounter *bc)
 {
-	struct bc_resource *res = bc->res;
+	const struct bc_resource *res = bc->res;
 
 	/* Unconditionally: a pass may be about to put it into a list. */
-	spin_lock(&res->wait_lock);
+	spin_lock(&res->state->wait_lock);
 	if (!list_empty(&bc->waiting)) {
 		list_del_init(&bc->waiting);
-		WRITE_ONCE(res->waiting, res->waiting - 1);
+		WRITE_ONCE(res->state->waiting, res->state->waiting - 1);
 	}
-	spin_unlock(&res->wait_lock);
+	spin_unlock(&res->state->wait_lock);
 }

@@ -348,28 +348,28 @@ void bc_shrink_below(struct beancounter *bc)
  *
  * Context: Task context, may sleep.
  */
-void bc_machine_changed(struct bc_resource *res)
+void bc_machine_changed(const struct bc_resource *res)
 {
 	struct bc_rebalance rb = {
-		.top = res->machine,
+		.top = res->state->machine,
 		.patience = BC_REBALANCE_PATIENCE,
 	};
 
 	/* Not on this machine. */
-	if (!res->machine)
+	if (!res->state->machine)
 		return;
 	/* Pairs with that in bc_count_sharing(). */
 	smp_mb();
-	if (atomic_read(&res->machine->sharing))
+	if (atomic_read(&res->state->machine->sharing))
 		bc_rebalance_by(&rb);
-	bc_wake_waiters(res->machine);
+	bc_wake_waiters(res->state->machine);
 }
 
 static void bc_rebalance_work(struct work_struct *work)
 {
-	struct bc_resource *res = container_of(to_delayed_work(work),
-					       struct bc_resource,
-					       rebalance_work);
+	const struct bc_resource *res =
+		container_of(to_delayed_work(work), struct bc_resource_state,
+			     rebalance_work)->res;
 	struct bc_rebalance rb = { };
 	const unsigned long start = jiffies;
 	struct beancounter *bc;
@@ -396,7 +396,7 @@ static void bc_rebalance_work(struct work_struct *work)
  *
  * Context: At boot.
  */
-void bc_rebalance_init(struct bc_resource *res)
+void bc_rebalance_init(const struct bc_resource *res)
 {
 	bc_pending_init(res, bc_rebalance_work);
 }

@@ -159,7 +159,7 @@ static void bc_count_sharing(struct beancounter *bc, bool sharing)
 	 * and bc_machine_changed().
 	 */
 	smp_mb__after_atomic();
-	bc_update_entitlement(bc->res->machine);
+	bc_update_entitlement(bc->res->state->machine);
 	for (i = 0; i < counter->depth; i++) {
 		bc_update_entitlement(counter_bc(counter->path[i]));
 		cond_resched();
@@ -537,10 +537,10 @@ void bc_follow(struct beancounter *bc, const struct file *file)
  *
  * Context: At boot.
  */
-void bc_shares_init(struct bc_resource *res, struct beancounter *root)
+void bc_shares_init(const struct bc_resource *res, struct beancounter *root)
 {
 	root->online = true;
-	res->machine = root;
+	res->state->machine = root;
 	bc_rebalance_init(res);
 }
 
