@@ -75,10 +75,10 @@ struct res_refusal {
 /**
  * struct res_counter_ops - what the user of the engine does when told
  * @capacity: the machine's own amount of the resource, for a %BC_BARRIER or a
- *	%BC_LIMIT charge; asked whenever units are taken out of the root, so that
- *	it may change. May do no more than read. NULL: no bound.
- * @privileged: whether a %BC_BARRIER charge that a barrier has refused may go on
- *	to the limit
+ *	%BC_LIMIT charge; asked whenever units are taken out of the root, so
+ *	that it may change. May do no more than read. NULL: no bound.
+ * @privileged: whether a %BC_BARRIER charge that a barrier has refused may go
+ *	on to the limit
  * @barrier_hit: %BC_LIMIT charges took the usage of @counter across its barrier
  * @limit_hit: a charge was refused. It may make room, sleeping only if
  *	@may_block, and return true to have the charge tried once more.
@@ -86,17 +86,17 @@ struct res_refusal {
  * @forced: a %BC_FORCE charge passed a limit; described like a refusal
  * @room: units have come back to @counter (%NULL: to the machine), which
  *	res_counter_await_room() was asked to tell of
- * @drain_later: calls res_counter_drain() for @counter (%NULL: res_root_drain())
- *	soon, in task context
+ * @drain_later: calls res_counter_drain() for @counter (%NULL:
+ *	res_root_drain()) soon, in task context
  * @owner_freed: an owner below @root is no more
- * @tryget: keeps @counter allocated until @put; false: it is being freed. Called
- *	under the lock of its parent. %NULL, as @put: counters are not freed while
- *	they can be found.
+ * @tryget: keeps @counter allocated until @put; false: it is being freed.
+ *	Called under the lock of its parent. %NULL, as @put: counters are not
+ *	freed while they can be found.
  * @put: ends what @tryget began
  *
- * All but @capacity and @tryget are called without the engine's locks and in the
- * context of the charge or uncharge. A counter that they are handed stays allocated
- * during the call. All are optional.
+ * All but @capacity and @tryget are called without the engine's locks and in
+ * the context of the charge or uncharge. A counter that they are handed stays
+ * allocated during the call. All are optional.
  */
 struct res_counter_ops {
 	u64 (*capacity)(struct res_root *root, enum bc_severity severity);
@@ -115,7 +115,9 @@ struct res_counter_ops {
 /* How many groups can have units in stock on a CPU at a time. */
 #define RES_SLOTS		16
 
-/* Owners and slots have this size: an owner's address says which slot it uses. */
+/*
+ * Owners and slots have this size: an owner's address says which slot it uses.
+ */
 #define RES_SLOT_SIZE		64
 
 struct res_slot_info;
@@ -124,12 +126,13 @@ struct res_slot_info;
  * struct res_slot - units that a CPU has in stock for one group
  * @owner: the group's owner, while the slot is open, and perhaps afterwards.
  *	Changes on its own CPU alone, in task context.
- * @units: how many, if not negative; while the slot is closed, RES_SLOT_CLOSED and
- *	what was put in since. Changed by its own CPU alone, one instruction at a time.
+ * @units: how many, if not negative; while the slot is closed, RES_SLOT_CLOSED
+ *	and what was put in since. Changed by its own CPU alone, one instruction
+ *	at a time.
  * @returned: units that were uncharged to here, for the statistics
  * @cap: the most that is kept
- * @kinds: what became charged units of each kind here, less what was uncharged, and
- *	is not noted in the counter yet
+ * @kinds: what became charged units of each kind here, less what was uncharged,
+ *	and is not noted in the counter yet
  * @info: the rest, which the fast path does not touch
  */
 struct res_slot {
@@ -164,6 +167,7 @@ struct res_stock {
  * @ops: see &struct res_counter_ops
  * @stock: each CPU's stock; allocated by res_root_init() where it is %NULL
  * @info: the rest of it
+ * @stock_allocated: res_root_init() did that
  * @batch_min: units that a CPU or a group takes more than it needs, at least
  * @batch_max: and at most
  * @kinds: how many kinds of units there are
@@ -171,13 +175,13 @@ struct res_stock {
  * @closed: no more is to be given out than is needed
  * @state: likewise, as little is left: a hint
  * @lock: guards @active
- * @active: counters below the root that have units at hand, or below which there are
- *	such
+ * @active: counters below the root that have units at hand, or below which
+ *	there are such
  * @awaited: somewhere room is waited for
  * @usage: units that the counters directly below have taken together
  *
- * All trees of a resource meet here, in one atomic word that is touched once for each
- * batch.
+ * All trees of a resource meet here, in one atomic word that is touched once
+ * for each batch.
  */
 struct res_root {
 	const struct res_counter_ops	*ops;
@@ -189,6 +193,7 @@ struct res_root {
 	unsigned int			kinds;
 	atomic_t			closed;
 	u8				state;
+	bool				stock_allocated;
 
 	raw_spinlock_t			lock ____cacheline_aligned_in_smp;
 	struct list_head		active;
@@ -198,8 +203,9 @@ struct res_root {
 };
 
 /*
- * How much a counter has left, for those below: enough; little, so that they keep next
- * to nothing; or it is above its barrier or being drained, and they keep nothing.
+ * How much a counter has left, for those below: enough; little, so that they
+ * keep next to nothing; or it is above its barrier or being drained, and they
+ * keep nothing.
  */
 enum res_state {
 	RES_LOOSE,
@@ -235,7 +241,8 @@ enum res_state {
  *	res_counter_restart_max(); stock included
  * @min_usage: the lowest usage since it was last reset, likewise
  * @inherited: of @used, units that removed descendants have left behind
- * @given: of @used, units that children have taken, and such as are on their way
+ * @given: of @used, units that children have taken, and such as are on their
+ *	way
  * @epoch: counts how often the bank was closed; see kernel/bc/engine/bank.c
  * @crossed: a barrier_hit() is due
  * @awaited: room() is to be called when units come back
@@ -308,7 +315,8 @@ struct res_counter {
 /**
  * struct res_snapshot - what a counter has to show
  * @usage: units held, descendants included, and units lent, used or not
- * @stocked: units besides that are at hand here and below, in banks and in stock
+ * @stocked: units besides that are at hand here and below, in banks and in
+ *	stock
  * @held: of @usage, units charged to this very counter
  * @inherited: of @usage, units that removed descendants have left behind
  * @reserved: units taken out of the parent for this counter alone
@@ -402,8 +410,9 @@ static inline bool res_slot_closed(long units)
 }
 
 /*
- * Whether there is less than nothing after @n was taken. What asm-generic/local.h
- * has for that is a fully ordered atomic operation: this needs no order.
+ * Whether there is less than nothing after @n was taken. What
+ * asm-generic/local.h has for that is a fully ordered atomic operation: this
+ * needs no order.
  */
 static __always_inline bool res_slot_take(struct res_slot *slot, unsigned long n)
 {
@@ -481,8 +490,8 @@ static __always_inline bool res_stock_uncharge(struct res_stock __percpu *stock,
  * @kind: the kind
  * @n: so many became units of this kind; negative: so many are none any more
  *
- * For information only: no bound is asked. Units of a kind count in the counter that
- * was charged and in all above.
+ * For information only: no bound is asked. Units of a kind count in the counter
+ * that was charged and in all above.
  *
  * Context: Any context but NMI; preemption off.
  */
@@ -509,8 +518,8 @@ static __always_inline void res_stock_note(struct res_stock __percpu *stock,
  * @n: see res_stock_charge()
  * @kind: see res_stock_note()
  *
- * A slot that had the units was open when they were taken, after they were noted: it
- * is noted at the latest when that is closed.
+ * A slot that had the units was open when they were taken, after they were
+ * noted: it is noted at the latest when that is closed.
  *
  * Context: Any context but NMI; preemption off.
  * Return: Whether @n units were charged to @owner, and noted.

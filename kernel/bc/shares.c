@@ -486,6 +486,13 @@ int bc_set_shares(struct beancounter *bc, const struct bc_shares *shares,
 	return err;
 }
 
+static void bc_copy_shares(struct beancounter *bc, struct bc_shares *shares)
+{
+	spin_lock_nested(&bc->lock, SINGLE_DEPTH_NESTING);
+	*shares = bc->shares;
+	spin_unlock(&bc->lock);
+}
+
 /**
  * bc_get_shares() - read shares
  * @bc: the group, perhaps the root
@@ -497,13 +504,13 @@ void bc_get_shares(struct beancounter *bc, struct bc_shares *shares)
 {
 	struct beancounter *parent = bc_css_parent(bc);
 
-	if (parent)
+	if (parent) {
 		spin_lock(&parent->lock);
-	spin_lock_nested(&bc->lock, SINGLE_DEPTH_NESTING);
-	*shares = bc->shares;
-	spin_unlock(&bc->lock);
-	if (parent)
+		bc_copy_shares(bc, shares);
 		spin_unlock(&parent->lock);
+	} else {
+		bc_copy_shares(bc, shares);
+	}
 
 	if (!parent)
 		shares->max = BC_SHARES_UNSUPPORTED;

@@ -223,10 +223,11 @@ static void take_turns(const struct op *op, const char *procs, int nr,
 	struct object o;
 
 	enter(procs);
+	/* Before the first one is: it does not sleep from then on. */
+	be_fifo();
 	__atomic_add_fetch(state, 1, __ATOMIC_SEQ_CST);
 	while (*state < nr)
-		usleep(1000);
-	be_fifo();
+		usleep(100);
 	while (*state == nr) {
 		op->make(&o);
 		op->end(&o);

@@ -2,50 +2,53 @@
 /*
  * A counter as a bank for those below it
  *
- * A counter takes units out of its parent and gives them away: to objects, to CPUs'
- * stock, to its children. What it has taken and nothing is due for is its credit: with
- * credit, a charge needs no lock but the counter's own. All amounts of a counter change
- * under its lock, which is never held together with another counter's and always for
- * a constant time. Under the lock,
+ * A counter takes units out of its parent and gives them away: to objects, to
+ * CPUs' stock, to its children. What it has taken and nothing is due for is its
+ * credit: with credit, a charge needs no lock but the counter's own. All
+ * amounts of a counter change under its lock, which is never held together with
+ * another counter's and always for a constant time. Under the lock,
  *
- *	used  = what objects hold + stock + inherited + given
- *	given = what the children have taken + units in hand
+ *	used  = what objects hold + stock + inherited + given, where given
+ *	      = what the children have taken + units in hand
  *	taken >= max(used, reserved)
  *
- * Units pass from a parent to a child by way of the hand of the CPU that moves them:
- * downwards the parent's @used grows before the child's @taken does, upwards the child's
- * @taken falls first. So at each instant a parent has given away at least what its
- * children have.
+ * Units pass from a parent to a child by way of the hand of the CPU that moves
+ * them: downwards the parent's @used grows before the child's @taken does,
+ * upwards the child's @taken falls first. So at each instant a parent has given
+ * away at least what its children have.
  *
- * Who keeps credit
+ * Which banks keep credit
  *
- * Units that are at hand in one group cannot be had by another without being looked
- * for. So a CPU opens a slot only where no ancestor, nor the counter itself, has given
- * nearly all away; where one has, a bank keeps next to nothing. And no bank keeps
- * credit (it is open: @keep is not 0) where an ancestor is shut: above its barrier, so that
- * ordinary charges are to find nothing, or being drained. A bank is opened in four steps:
+ * Units that are at hand in one group cannot be had by another without being
+ * looked for. So a CPU opens a slot only where no ancestor, nor the counter
+ * itself, has given nearly all away; where one has, a bank keeps next to
+ * nothing. And no bank keeps credit (it is open: @keep is not 0) where an
+ * ancestor is shut: above its barrier, so that ordinary charges are to find
+ * nothing, or being drained. A bank is opened in four steps:
  *
  *  1. Its @epoch is read.
- *  2. It is linked: it is in its parent's list @active, that in its own parent's, and
- *     so on up.
+ *  2. It is linked: it is in its parent's list @active, that in its own
+ *     parent's, and so on up.
  *  3. The path above it is looked at: none is shut.
  *  4. Under its lock, @keep is set, if @epoch is the same.
  *
- * A drain of an ancestor shuts that ancestor, under its lock, and then visits everything
- * that is linked below; a visit increments @epoch and sets @keep to 0. If it visits the
- * bank after step 4, it finds it open and closes it. If between 1 and 4, it changes
- * @epoch. If before 1, then step 3, later still, sees the ancestor shut. And if it does
- * not visit the bank at all, it has looked at the list concerned before step 2 has
- * changed that under the same lock, and step 3 sees the ancestor shut, too. So when the
- * drain is through nothing is kept below until the ancestor is not shut any more.
+ * A drain of an ancestor shuts that ancestor, under its lock, and then visits
+ * everything that is linked below; a visit increments @epoch and sets @keep to
+ * 0. If it visits the bank after step 4, it finds it open and closes it. If
+ * between 1 and 4, it changes @epoch. If before 1, then step 3, later still,
+ * sees the ancestor shut. And if it does not visit the bank at all, it has
+ * looked at the list concerned before step 2 has changed that under the same
+ * lock, and step 3 sees the ancestor shut, too. So when the drain is through
+ * nothing is kept below until the ancestor is not shut any more.
  *
- * The list of a counter may have children where nothing is at hand, as long as it has
- * all others: a CPU that leaves something at hand in a counter that is not linked links
- * it, and all above it. Only a drain takes a counter out of the list, and in this order:
- * under the counter's lock it finds that nothing is at hand; under the parent's lock it
- * clears @linked; under the counter's lock it looks once more, increments @epoch again, and
- * links it again if a CPU that saw @linked still set has left something there meanwhile;
- * and when the walk goes on, the counter leaves the list if @linked is still clear. So
+ * The list of a counter may have children where nothing is at hand, as long as
+ * it has all others: a CPU that leaves something at hand in a counter that is
+ * not linked links it, and all above it. Only a drain takes a counter out of
+ * the list, and in this order: under the counter's lock it finds that nothing
+ * is at hand; under the parent's lock it clears @linked; under the counter's
+ * lock it looks once more, increments @epoch again, and links it again if a CPU
+ * that saw @linked still set has left something there meanwhile; and when the
+ * walk goes on, the counter leaves the list if @linked is still clear. So
  * another drain finds it as long as it may have to.
  */
 
@@ -74,8 +77,8 @@ static u64 res_near(u64 bound, u8 state)
 }
 
 /*
- * Whether little is left in the machine. Another CPU may change @usage and say so
- * meanwhile: the last one to write looks once more.
+ * Whether little is left in the machine. Another CPU may change @usage and say
+ * so meanwhile: the last one to write looks once more.
  */
 static void res_root_update_state(struct res_root *root)
 {
@@ -105,10 +108,11 @@ u8 res_root_state(struct res_root *root)
 }
 
 /*
- * Takes @n units out of the root, and up to @extra more if there are plenty. Returns how
- * many; 0: it has no such room, which @refusal describes then. It describes it for
- * a BC_FORCE charge, too, which takes them all the same. @above is set if the machine has
- * given away more than ordinary charges may take.
+ * Takes @n units out of the root, and up to @extra more if there are plenty.
+ * Returns how many; 0: it has no such room, which @refusal describes then. It
+ * describes it for a BC_FORCE charge, too, which takes them all the same.
+ * @above is set if the machine has given away more than ordinary charges may
+ * take.
  */
 u64 res_root_take(struct res_root *root, u64 n, u64 extra,
 		  enum bc_severity severity, struct res_refusal *refusal,
@@ -157,7 +161,7 @@ void res_root_return(struct res_root *root, u64 n)
 	do {
 		there = min_t(u64, usage, n);
 	} while (!atomic64_try_cmpxchg(&root->usage, &usage, usage - there));
-	RES_WARN_MISSING(n - there);
+	res_warn_missing(n - there);
 	if (READ_ONCE(root->awaited) && xchg(&root->awaited, false)) {
 		atomic_dec(&root->closed);
 		root->ops->room(root, NULL);
@@ -266,8 +270,8 @@ void res_counter_take_excess(struct res_counter *counter, struct res_excess *exc
 	if (credit <= counter->keep || counter->removed)
 		return;
 	/*
-	 * Where little is left no more than has just been returned: what is in hand here
-	 * cannot be had by others for the moment.
+	 * Where little is left no more than has just been returned: what is in
+	 * hand here cannot be had by others for the moment.
 	 */
 	excess->n = credit - (counter->keep > counter->root->batch_tight ?
 			      counter->keep / 2 : counter->keep);
@@ -275,7 +279,10 @@ void res_counter_take_excess(struct res_counter *counter, struct res_excess *exc
 	excess->counted = res_counter_take_stat(counter, &excess->stat);
 }
 
-/* Whether room() is to be called: units have come back. Ends res_counter_await_room(). */
+/*
+ * Whether room() is to be called: units have come back. Ends
+ * res_counter_await_room().
+ */
 struct res_counter *res_counter_roomy(struct res_counter *counter)
 {
 	if (likely(!counter->awaited))
@@ -309,9 +316,9 @@ static void res_link_one(struct res_counter *counter)
 }
 
 /*
- * Has drains find @counter. All levels are looked at: where one is linked, the CPU that
- * has done that may not have come to the next one yet. A caller with interrupts off does
- * not go far: then it is done later, and false is returned.
+ * Has drains find @counter. All levels are looked at: where one is linked, the
+ * CPU that has done that may not have come to the next one yet. A caller with
+ * interrupts off does not go far: then it is done later, and false is returned.
  */
 bool res_counter_link(struct res_counter *counter)
 {
@@ -322,10 +329,11 @@ bool res_counter_link(struct res_counter *counter)
 		ops->drain_later(counter->root, counter);
 		return false;
 	}
-	/* What is looked at later is not looked at before: see step 3. */
-	for (; counter; counter = counter->parent)
+	for (; counter; counter = counter->parent) {
+		/* What is looked at in step 3 is not looked at before. */
 		if (!smp_load_acquire(&counter->linked))
 			res_link_one(counter);
+	}
 	return true;
 }
 
@@ -351,12 +359,12 @@ void res_counter_reopen(struct res_counter *counter)
 }
 
 /*
- * Gives units back to @counter (%NULL: the root) that it had given away to one below,
- * and what that makes too much there to the one above, and so on.
+ * Gives units back to @counter (%NULL: the root) that it had given away to one
+ * below, and what that makes too much there to the one above, and so on.
  *
- * What a counter that was removed meanwhile has given away is inherited by its parent.
- * After so many @levels what is too much is left where it is: a caller with interrupts off
- * is not kept for long, and leaves it to a drain.
+ * What a counter that was removed meanwhile has given away is inherited by its
+ * parent. After so many @levels what is too much is left where it is: a caller
+ * with interrupts off is not kept for long, and leaves it to a drain.
  */
 void __res_return(struct res_root *root, struct res_counter *counter,
 		  struct res_excess *excess, unsigned int levels)
@@ -398,7 +406,7 @@ void __res_return(struct res_root *root, struct res_counter *counter,
 		link = res_counter_unlinked(counter);
 		raw_spin_unlock_irqrestore(&counter->lock, flags);
 
-		RES_WARN_MISSING(missing);
+		res_warn_missing(missing);
 		if (link)
 			res_counter_link(counter);
 		if (roomy)
@@ -435,7 +443,8 @@ u64 res_bank_batch(const struct res_counter *counter)
 }
 
 /*
- * Looks what the path above @counter allows to be kept in it and in its stock: steps 1 to
+ * Looks what the path above @counter allows to be kept in it and in its stock:
+ * steps 1 to
  * 3. What a reservation covers is no concern of those above it.
  */
 void res_path_room(struct res_counter *counter, struct res_room *room)
@@ -447,6 +456,7 @@ void res_path_room(struct res_counter *counter, struct res_room *room)
 	u8 state, worst;
 	unsigned int i;
 
+	/* Step 1: before the others. */
 	room->epoch = smp_load_acquire(&counter->epoch);
 	if (!res_counter_link(counter))
 		return;
@@ -485,8 +495,8 @@ again:
 		}
 	}
 	if (unlikely(other && !room->other)) {
-		/* The same steps for that one. */
 		room->other = other;
+		/* The same steps for that one. */
 		room->other_epoch = smp_load_acquire(&other->epoch);
 		res_counter_link(other);
 		other = NULL;

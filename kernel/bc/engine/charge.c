@@ -2,11 +2,12 @@
 /*
  * Charges and uncharges of objects
  *
- * The usual ones are made by the fast path, from and to this CPU's stock. What follows is
- * for the others: a charge that finds nothing in stock goes to its counter's bank, which
- * is one lock, and then to those above (take.c); an uncharge goes to the bank, and what
- * is too much there to those above (bank.c). Each sees to it that the next ones find a
- * slot, if it is worth while.
+ * The usual ones are made by the fast path, from and to this CPU's stock. What
+ * follows is for the others: a charge that finds nothing in stock goes to its
+ * counter's bank, which is one lock, and then to those above (take.c); an
+ * uncharge goes to the bank, and what is too much there to those above
+ * (bank.c). Each sees to it that the next ones find a slot, if it is worth
+ * while.
  */
 
 #include <linux/irqflags.h>
@@ -29,7 +30,7 @@ static bool res_bank_charge(struct res_take *take)
 	if (!counter->removed && counter->taken >= counter->used + take->n &&
 	    res_fits(counter->used, take->n, res_bound(counter, BC_BARRIER))) {
 		counter->unsent.charged += take->n;
-		res_counter_give(take, counter, take->n);
+		res_counter_give(take, counter, take->n, 0);
 		take->owner = counter->owner;
 		link = res_counter_unlinked(counter);
 		charged = true;
@@ -41,8 +42,8 @@ static bool res_bank_charge(struct res_take *take)
 }
 
 /*
- * Whether this CPU is to have stock of @counter after a charge or an uncharge. What it
- * has is given back if there is to be none.
+ * Whether this CPU is to have stock of @counter after a charge or an uncharge.
+ * What it has is given back if there is to be none.
  */
 static bool res_stock_wanted(struct res_counter *counter, struct res_owner *owner,
 			     u8 state)
@@ -75,8 +76,8 @@ static int res_charge_object(struct res_take *take)
 }
 
 /*
- * A charge that cannot wait was refused: has room made for the next one, also where
- * reservations on its path would cover it if less was kept there.
+ * A charge that cannot wait was refused: has room made for the next one, also
+ * where reservations on its path would cover it if less was kept there.
  */
 static void res_drain_for(const struct res_take *take)
 {
@@ -92,10 +93,8 @@ static void res_drain_for(const struct res_take *take)
 
 		if (READ_ONCE(c->reserved) &&
 		    READ_ONCE(c->taken) <= READ_ONCE(c->reserved) &&
-		    res_drainable(root, c)) {
+		    res_drainable(root, c))
 			root->ops->drain_later(root, c);
-			return;
-		}
 	}
 }
 
@@ -111,8 +110,8 @@ static void res_charge_done(struct res_take *take, struct res_counter *counter,
 	if (!unlikely(take->crossed) || !ops->barrier_hit)
 		return;
 	/*
-	 * The CPU that clears the mark makes the call. Where several charges cross a
-	 * barrier at a time one may do it for all.
+	 * The CPU that clears the mark makes the call. Where several charges
+	 * cross a barrier at a time one may do it for all.
 	 */
 	for (; counter; counter = counter->parent)
 		if (READ_ONCE(counter->crossed) && xchg(&counter->crossed, false))
@@ -125,8 +124,8 @@ static void res_charge_done(struct res_take *take, struct res_counter *counter,
  * @n: units, 1 to %RES_COUNTER_MAX
  *
  * Charges if every bound has room, as %BC_BARRIER does. A refusal counts for
- * nothing and calls nothing: it only tells the caller that what is to be done is
- * work for res_counter_charge().
+ * nothing and calls nothing: it only tells the caller that what is to be done
+ * is work for res_counter_charge().
  *
  * Context: Any context but NMI. @counter and its ancestors must stay allocated.
  * Return: What the charged object has to point to, for res_counter_uncharge().
@@ -157,12 +156,12 @@ struct res_owner *res_counter_try_charge(struct res_counter *counter, u64 n)
  * @severity: see &enum bc_severity
  * @may_block: callbacks may sleep, and other CPUs be waited for
  *
- * Where a counter has no room, what is kept below it and would make some is fetched:
- * before the refusal with @may_block, which is exact then; otherwise for the next time.
- * Where a barrier has no room, privileged() is asked whether that is the bound that
- * counts; where there is none still, limit_hit() is asked for some; then the refusal
- * is counted and reported. The counter that has no room is asked and blamed, which may
- * be an ancestor of @counter.
+ * Where a counter has no room, what is kept below it and would make some is
+ * fetched: before the refusal with @may_block, which is exact then; otherwise
+ * for the next time. Where a barrier has no room, privileged() is asked whether
+ * that is the bound that counts; where there is none still, limit_hit() is
+ * asked for some; then the refusal is counted and reported. The counter that
+ * has no room is asked and blamed, which may be an ancestor of @counter.
  *
  * The idea of severities and of barrier_hit() and limit_hit() comes from the
  * beancounter patches of 2006.
@@ -194,7 +193,9 @@ struct res_owner *res_counter_charge(struct res_counter *counter, u64 n,
 			err = res_take_drained(&take, err);
 		if (!err)
 			break;
-		/* The answer may be audited: ask once, and only if it matters. */
+		/*
+		 * The answer may be audited: ask once, and only if it matters.
+		 */
 		if (take.severity == BC_BARRIER && !asked &&
 		    take.refusal.at == BC_BARRIER) {
 			asked = true;
@@ -219,7 +220,10 @@ struct res_owner *res_counter_charge(struct res_counter *counter, u64 n,
 	return take.owner;
 }
 
-/* Opens an empty slot of this CPU for @counter, for what is going to be uncharged. */
+/*
+ * Opens an empty slot of this CPU for @counter, for what is going to be
+ * uncharged.
+ */
 static void res_stock_open(struct res_counter *counter)
 {
 	struct res_counter *from = NULL;
@@ -247,8 +251,8 @@ static void res_stock_open(struct res_counter *counter)
 }
 
 /*
- * Returns @n units of @owner, by way of a lock: @uncharged were uncharged, and the others
- * had been counted as charged and were not.
+ * Returns @n units of @owner, by way of a lock: @uncharged were uncharged, and
+ * the others had been counted as charged and were not.
  */
 void res_owner_return(struct res_owner *owner, u64 n, u64 uncharged)
 {
@@ -305,7 +309,7 @@ void res_owner_return(struct res_owner *owner, u64 n, u64 uncharged)
 		__res_owner_put(owner, n);
 	}
 	rcu_read_unlock();
-	RES_WARN_MISSING(missing);
+	res_warn_missing(missing);
 }
 
 /**

@@ -50,8 +50,9 @@ void res_root_exit(struct res_root *root)
  *
  * Both bounds start at %RES_COUNTER_MAX.
  *
- * @counter must stay allocated until a grace period after res_counter_remove(), while
- * res_counter_ops.tryget() keeps it, and at least as long as any counter below it.
+ * @counter must stay allocated until a grace period after res_counter_remove(),
+ * while res_counter_ops.tryget() keeps it, and at least as long as any counter
+ * below it.
  *
  * Context: Task context; may sleep.
  * Return: 0, or -ENOMEM.
@@ -118,14 +119,14 @@ static struct res_counter *res_counter_heir(struct res_counter *counter)
  * @counter: a counter whose children were all removed, but for such as never
  *	held or reserved anything
  *
- * What it holds is inherited by its parent, whose usage has it in any case; what
- * it has reserved and does not use is repaid. A charge under way finds the
+ * What it holds is inherited by its parent, whose usage has it in any case;
+ * what it has reserved and does not use is repaid. A charge under way finds the
  * counter either before or after, and after goes to the nearest ancestor. Does
  * nothing the second time.
  *
- * Context: Task context, no spinlock held, interrupts on: CPUs that have units of
- * @counter in stock are waited for. Must not race with itself.
- * Return: The number of units that were left to the parent.
+ * Context: Task context, no spinlock held, interrupts on: CPUs that have units
+ * of @counter in stock are waited for. Must not race with itself. Return: The
+ * number of units that were left to the parent.
  */
 u64 res_counter_remove(struct res_counter *counter)
 {
@@ -150,8 +151,8 @@ u64 res_counter_remove(struct res_counter *counter)
 	res_counter_drain_stock(counter);
 
 	/*
-	 * From here on nothing is charged, and only what is returned changes what is
-	 * used. The heir gets that before it can be returned there.
+	 * From here on nothing is charged, and only what is returned changes
+	 * what is used. The heir gets that before it can be returned there.
 	 */
 	raw_spin_lock_irqsave(&counter->lock, flags);
 	WRITE_ONCE(counter->removed, true);
@@ -204,7 +205,9 @@ u64 res_counter_remove(struct res_counter *counter)
 	return left - late;
 }
 
-/* The nearest counter that is above both, or one of them; %NULL: the root is. */
+/*
+ * The nearest counter that is above both, or one of them; %NULL: the root is.
+ */
 static struct res_counter *res_common(struct res_counter *a, struct res_counter *b)
 {
 	struct res_counter *common = NULL;
@@ -218,9 +221,10 @@ static struct res_counter *res_common(struct res_counter *a, struct res_counter 
 }
 
 /*
- * Takes @n units of @owner away, and out of all counters below @end, which goes on
- * having given them away. Returns how many of them @end has; less than @n where a
- * reservation goes on having taken them. *@from is the counter that had them.
+ * Takes @n units of @owner away, and out of all counters below @end, which goes
+ * on having given them away. Returns how many of them @end has; less than @n
+ * where a reservation goes on having taken them. *@from is the counter that had
+ * them.
  */
 static u64 res_owner_extract(struct res_owner *owner, struct res_counter *to, u64 n,
 			     struct res_counter **end)
@@ -271,7 +275,11 @@ again:
 		first = false;
 		res_counter_lower(counter, hand);
 		roomy = res_counter_roomy(counter);
-		hand = min(hand, res_credit(counter));
+		/*
+		 * Of one that is being removed, what comes back is returned for
+		 * it.
+		 */
+		hand = counter->removed ? 0 : min(hand, res_credit(counter));
 		WRITE_ONCE(counter->taken, counter->taken - hand);
 		link = res_counter_unlinked(counter);
 		raw_spin_unlock_irqrestore(&counter->lock, flags);
@@ -289,19 +297,21 @@ put:
 }
 
 /**
- * res_counter_move() - charge another counter for units that are charged already
+ * res_counter_move() - charge another counter for units that are charged
+ * already
  * @from: what the charge has returned
  * @to: the counter to be charged, by force
- * @n: units, 1 to %RES_COUNTER_MAX, at most as many as are still charged to @from
+ * @n: units, 1 to %RES_COUNTER_MAX, at most as many as are still charged to
+ *	@from
  *
- * The counters above both see no change, but for what a reservation on one of the ways
- * covers and none on the other; so no other task can take the units in between. Kinds
- * of units are not moved: this is for resources without.
+ * The counters above both see no change, but for what a reservation on one of
+ * the ways covers and none on the other; so no other task can take the units in
+ * between. Kinds of units are not moved: this is for resources without.
  *
- * Context: Task context, no spinlock held, interrupts on. @to and its ancestors must
- * stay allocated.
- * Return: What the charged object has to point to from now on; %NULL: no group is
- * charged any more, since @to and everything between it and the root were removed.
+ * Context: Task context, no spinlock held, interrupts on. @to and its ancestors
+ * must stay allocated. Return: What the charged object has to point to from now
+ * on; %NULL: no group is charged any more, since @to and everything between it
+ * and the root were removed.
  */
 struct res_owner *res_counter_move(struct res_owner *from, struct res_counter *to,
 				   u64 n)
@@ -326,7 +336,7 @@ struct res_owner *res_counter_move(struct res_owner *from, struct res_counter *t
 	if (take.counter && take.counter == take.end) {
 		struct res_counter *end = take.end;
 
-		/* It has given them away already: what changes is to whom. */
+		/* It has given them away already: what changes is the owner. */
 		if (hand < n) {
 			take.n = n - hand;
 			take.moving = false;

@@ -2,13 +2,14 @@
 /*
  * Walks below a counter, and drains
  *
- * A walk visits the counters below another one in which something is at hand, children
- * before parents. It holds no lock from one step to the next, can be preempted, and has
- * the counters where it stands pinned: @pins of each counter from there up to the one
- * where it began, under their parents' locks. A pinned counter stays in its parent's list
- * even if it is unlinked, so that the next one can be found; and stays allocated. New
- * entries come first in a list: a walk does not meet what is linked behind its back, and
- * ends after as many steps as there were entries.
+ * A walk visits the counters below another one in which something is at hand,
+ * children before parents. It holds no lock from one step to the next, can be
+ * preempted, and has the counters where it stands pinned: @pins of each counter
+ * from there up to the one where it began, under their parents' locks. A pinned
+ * counter stays in its parent's list even if it is unlinked, so that the next
+ * one can be found; and stays allocated. New entries come first in a list: a
+ * walk does not meet what is linked behind its back, and ends after as many
+ * steps as there were entries.
  */
 
 #include <linux/irqflags.h>
@@ -27,7 +28,9 @@ static struct list_head *res_list(struct res_root *root, struct res_counter *par
 	return parent ? &parent->active : &root->active;
 }
 
-/* The first of @parent's active children that is at @node or behind it, pinned. */
+/*
+ * The first of @parent's active children that is at @node or behind it, pinned.
+ */
 static struct res_counter *res_pin_from(struct res_root *root,
 					struct res_counter *parent,
 					struct list_head *node)
@@ -48,8 +51,8 @@ static struct res_counter *res_pin_from(struct res_root *root,
 }
 
 /*
- * Whether a walk is to go below @counter. What a reservation covers makes no room above;
- * but for a charge of @live, which it may be the one to cover.
+ * Whether a walk is to go below @counter. What a reservation covers makes no
+ * room above; but for a charge of @live, which it may be the one to cover.
  */
 static bool res_walk_enters(const struct res_walk *walk,
 			    const struct res_counter *counter)
@@ -72,7 +75,7 @@ static struct res_counter *res_walk_down(const struct res_walk *walk,
 	unsigned long flags;
 
 	for (;;) {
-		if (parent && parent->removed)
+		if (parent && READ_ONCE(parent->removed))
 			return parent;
 		raw_spin_lock_irqsave(lock, flags);
 		counter = res_pin_from(root, parent,
@@ -118,7 +121,10 @@ struct res_counter *res_walk_next(const struct res_walk *walk,
 	return res_walk_enters(walk, next) ? res_walk_down(walk, next) : next;
 }
 
-/* Takes @counter out of its parent's list; a walk that stands there does so later. */
+/*
+ * Takes @counter out of its parent's list; a walk that stands there does so
+ * later.
+ */
 void res_unlink(struct res_counter *counter)
 {
 	raw_spinlock_t *lock = res_list_lock(counter->root, counter->parent);
@@ -137,8 +143,9 @@ static void res_slot_close_ipi(void *slot)
 }
 
 /*
- * Closes the slots that CPUs have for @counter, each by an interrupt to that CPU; no
- * other CPU is disturbed. The slots' units are in the counter's bank then.
+ * Closes the slots that CPUs have for @counter, each by an interrupt to that
+ * CPU; no other CPU is disturbed. The slots' units are in the counter's bank
+ * then.
  */
 void res_counter_drain_stock(struct res_counter *counter)
 {
@@ -164,7 +171,10 @@ void res_counter_drain_stock(struct res_counter *counter)
 		raw_spin_unlock_irqrestore(&counter->lock, flags);
 		if (cpu < 0)
 			return;
-		/* Fails if the CPU goes offline, and the slot is closed for that. */
+		/*
+		 * Fails if the CPU goes offline, and the slot is closed for
+		 * that.
+		 */
 		smp_call_function_single(cpu, res_slot_close_ipi, slot, 1);
 		cond_resched();
 	}
@@ -233,8 +243,8 @@ bool res_drainable(struct res_root *root, struct res_counter *top)
 
 /*
  * Has nothing kept below @top (%NULL: the root) nor in CPUs' stock of it, until
- * res_drain_end(); and gets back what was kept and would make room there, if need be for
- * a charge of @live. Returns whether there was anything.
+ * res_drain_end(); and gets back what was kept and would make room there, if
+ * need be for a charge of @live. Returns whether there was anything.
  */
 bool res_drain_begin(struct res_root *root, struct res_counter *top,
 		     struct res_counter *live)
@@ -303,8 +313,8 @@ void res_root_drain(struct res_root *root)
  * res_root_cpu_offline() - take back what this CPU has in stock
  * @root: the resource
  *
- * For a CPU that is going offline, when it is not active any more: no slot is opened
- * there after that. So no CPU that is offline has one.
+ * For a CPU that is going offline, when it is not active any more: no slot is
+ * opened there after that. So no CPU that is offline has one.
  *
  * Context: Any context but NMI.
  */

@@ -4,19 +4,17 @@
  *
  * Each knows those before it:
  *
- *	owner.c		what objects point to, and where their units are now
- *	bank.c		a counter under its lock: credit, lists, the path above it
- *	stock.c		the CPUs' slots
- *	drain.c		walks below a counter, and getting back what is kept there
- *	take.c		units on their way down
- *	charge.c	charges and uncharges of objects
- *	reserve.c	reservations and bounds
- *	stat.c		what is shown
- *	counter.c	a counter's beginning and end, moves between counters
+ *	owner.c what objects point to, and where their units are now bank.c a
+ *	counter under its lock: credit, lists, the path above it stock.c the
+ *	CPUs' slots drain.c walks below a counter, and getting back what is kept
+ *	there take.c units on their way down charge.c charges and uncharges of
+ *	objects reserve.c reservations and bounds stat.c what is shown counter.c
+ *	a counter's beginning and end, moves between counters
  */
 #ifndef _BC_ENGINE_INTERNAL_H
 #define _BC_ENGINE_INTERNAL_H
 
+#include <linux/bug.h>
 #include <linux/lockdep.h>
 #include <linux/minmax.h>
 #include <linux/rcupdate.h>
@@ -50,15 +48,16 @@ struct res_owner {
 /**
  * struct res_slot_info - what the fast path does not need of a slot
  * @slot: the slot
- * @counter: the counter whose units are there; %NULL: the slot is closed. Changes on
- *	its own CPU, under the counter's lock.
+ * @counter: the counter whose units are there; %NULL: the slot is closed.
+ *	Changes on its own CPU, under the counter's lock.
  * @node: in @slots of that
- * @base: units that came from the counter, less what went back, since the charges
- *	were last counted
+ * @base: units that came from the counter, less what went back, since the
+ *	charges were last counted
  * @rival: an owner that would have liked to use the slot
  * @misses: how often in a row
  * @cpu: the CPU
- * @pins: readers that stand here, under the lock of the counter in whose list it is
+ * @pins: readers that stand here, under the lock of the counter in whose list
+ *	it is
  */
 struct res_slot_info {
 	struct res_slot		*slot;
@@ -71,10 +70,12 @@ struct res_slot_info {
 	unsigned int		pins;
 };
 
-/* Units that are missing in a counter, or were never there. */
-#define RES_WARN_MISSING(missing)						\
-	WARN_ONCE(missing, "res_counter: %llu units returned, never taken\n",	\
-		  missing)
+/* Says so if units were returned that were never taken. */
+static inline void res_warn_missing(u64 missing)
+{
+	WARN_ONCE(missing, "res_counter: %llu units returned, never taken\n",
+		  missing);
+}
 
 static inline bool res_fits(u64 usage, u64 n, u64 bound)
 {
@@ -112,7 +113,8 @@ struct res_stat {
  * @batch: units that a CPU may have in stock; 0: none
  * @state: the worst that was found; RES_SHUT: the counter may keep no credit
  * @epoch: res_counter.epoch of the counter, from before the path was looked at
- * @other: an ancestor that may keep credit and does not yet: the nearest; or %NULL
+ * @other: an ancestor that may keep credit and does not yet: the nearest; or
+ *	%NULL
  * @other_state: the worst that was found above that
  * @other_epoch: and its epoch
  */
@@ -269,11 +271,12 @@ void res_drain_end(struct res_root *root, struct res_counter *top);
  * @counter: the counter
  * @n: units
  * @severity: how hard it is insisted
- * @object: an object is charged with them; otherwise they are in the caller's hand
+ * @object: an object is charged with them; otherwise they are in the caller's
+ *	hand
  * @bank: the counter may keep credit, if the path above permits
  * @stock: and this CPU may have some in stock
- * @end: the ancestor that is not asked: it has given @hand units already; %NULL: the
- *	root, if @moving
+ * @end: the ancestor that is not asked: it has given @hand units already;
+ *	%NULL: the root, if @moving
  * @moving: there is such an end
  * @hand: see @end
  * @refusal: where there was no room, and whether: @refusal.n
@@ -301,7 +304,8 @@ struct res_take {
 	struct res_owner	*owner;
 };
 
-void res_counter_give(struct res_take *take, struct res_counter *counter, u64 n);
+void res_counter_give(struct res_take *take, struct res_counter *counter, u64 n,
+		      u64 more);
 int res_take(struct res_take *take);
 int res_take_drained(struct res_take *take, int err);
 void res_enforce_above(struct res_counter *counter, bool may_block);

@@ -2,13 +2,14 @@
 /*
  * What charged objects point to
  *
- * An object's units may be there longer than the group that they were charged to. So
- * the object points to an owner, which is apart from the counter and outlives it: when
- * the counter is removed, its units become its parent's, and its owner forwards to the
- * parent's owner. While the counter is there, units hold no references, so that the
- * fast path counts once; when it is removed, each unit that is still charged becomes
- * one. Chains of owners are compressed as they are walked. The idea that a removed
- * counter leaves its charges to its parent is that of memory cgroups' obj_cgroup.
+ * An object's units may be there longer than the group that they were charged
+ * to. So the object points to an owner, which is apart from the counter and
+ * outlives it: when the counter is removed, its units become its parent's, and
+ * its owner forwards to the parent's owner. While the counter is there, units
+ * hold no references, so that the fast path counts once; when it is removed,
+ * each unit that is still charged becomes one. Chains of owners are compressed
+ * as they are walked. The idea that a removed counter leaves its charges to its
+ * parent is that of memory cgroups' obj_cgroup.
  */
 
 #include <linux/bug.h>
@@ -55,7 +56,10 @@ static void res_owner_free(struct rcu_head *rcu)
 	kmem_cache_free(res_owner_cache, container_of(rcu, struct res_owner, rcu));
 }
 
-/* Drops @refs references; the last one drops that to where @owner forwards, too. */
+/*
+ * Drops @refs references; the last one drops that to where @owner forwards,
+ * too.
+ */
 void __res_owner_put(struct res_owner *owner, u64 refs)
 {
 	while (owner) {
@@ -82,7 +86,10 @@ void __res_owner_put(struct res_owner *owner, u64 refs)
  */
 struct res_owner *res_owner_live(struct res_owner *owner)
 {
-	/* With the release in res_counter_remove(): no counter, but where to go. */
+	/*
+	 * With the release in res_counter_remove(): no counter, but where to
+	 * go.
+	 */
 	while (owner && !smp_load_acquire(&owner->counter))
 		owner = READ_ONCE(owner->forward);
 	return owner;
@@ -113,10 +120,9 @@ void res_owner_compress_path(struct res_owner *owner)
  * res_owner_counter() - the counter that has an owner's units now
  * @owner: an owner that does not go away
  *
- * Context: Any context but NMI; in an RCU read section, in which the counter stays
- * allocated.
- * Return: Its counter, or that of the nearest ancestor that was not removed; %NULL
- * if that is the root.
+ * Context: Any context but NMI; in an RCU read section, in which the counter
+ * stays allocated. Return: Its counter, or that of the nearest ancestor that
+ * was not removed; %NULL if that is the root.
  */
 struct res_counter *res_owner_counter(struct res_owner *owner)
 {

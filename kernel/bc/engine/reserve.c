@@ -2,10 +2,10 @@
 /*
  * Reservations, limits and barriers
  *
- * What a counter takes from its parent is the greater of what it has given away and
- * what it has reserved. So a reservation is raised by taking what is missing out of the
- * parent, as a charge does, and lowered by saying so: what is in use stays taken, and
- * goes back as it is returned.
+ * What a counter takes from its parent is the greater of what it has given away
+ * and what it has reserved. So a reservation is raised by taking what is
+ * missing out of the parent, as a charge does, and lowered by saying so: what
+ * is in use stays taken, and goes back as it is returned.
  */
 
 #include <linux/errno.h>
@@ -16,7 +16,9 @@
 /* How often less is tried where there is not as much as was wanted. */
 #define RES_UPTO_TRIES	16
 
-/* Takes @n units out of the parent of @counter, or out of the root, as anybody can. */
+/*
+ * Takes @n units out of the parent of @counter, or the root; no privilege.
+ */
 static int res_borrow(struct res_counter *counter, u64 n, struct res_refusal *lacking)
 {
 	struct res_root *root = counter->root;
@@ -43,8 +45,8 @@ static int res_borrow(struct res_counter *counter, u64 n, struct res_refusal *la
 }
 
 /*
- * What is reserved is there whatever happens to the bounds of those above. So a counter
- * above its barrier lends nothing, not even what is in use already.
+ * What is reserved is there whatever happens to the bounds of those above. So a
+ * counter above its barrier lends nothing, not even what is in use already.
  */
 static bool res_lends(struct res_counter *lender, struct res_refusal *lacking)
 {
@@ -122,8 +124,9 @@ static int res_change_check(const struct res_change *change,
 }
 
 /*
- * One try. What comes from the parent stays in the caller's hand until it suffices: as
- * the counter's credit, it could be had by others, or be drained to make room for the rest.
+ * One try. What comes from the parent stays in the caller's hand until it
+ * suffices: as the counter's credit, it could be had by others, or be drained
+ * to make room for the rest.
  */
 static int res_change_try(const struct res_change *change, struct res_refusal *lacking)
 {
@@ -189,16 +192,20 @@ static int res_change_try(const struct res_change *change, struct res_refusal *l
 	return 0;
 }
 
-/* What is kept below counts as used: where too much is, it is taken out of the way. */
+/*
+ * What is kept below counts as used: where that is too much, it is fetched
+ * first.
+ */
 static int res_change(const struct res_change *change, struct res_refusal *lacking)
 {
-	struct res_counter *counter = change->counter;
+	struct res_counter *counter = change->counter, *full;
 	int err = res_change_try(change, lacking);
 
-	if (err == -EBUSY && lacking->counter) {
-		res_drain_begin(counter->root, counter, counter);
+	full = lacking->counter;
+	if (full && (err == -EBUSY || (err == -ENOSPC && !lacking->n))) {
+		res_drain_begin(counter->root, full, counter);
 		err = res_change_try(change, lacking);
-		res_drain_end(counter->root, counter);
+		res_drain_end(counter->root, full);
 	}
 	return err;
 }
@@ -209,30 +216,31 @@ static int res_change(const struct res_change *change, struct res_refusal *lacki
  * @reserved: units that are to be there for @counter alone, used or not
  * @limit: what the limit becomes with it; %RES_LIMIT_KEEP: it stays;
  *	%RES_LIMIT_WALL: as much as is reserved, and no less than is in use:
- *	@counter then lives on what it borrowed, and no charge reaches the parent
- * @lacking: with -ENOSPC, where room is lacking; with -EBUSY, that more is used than
- *	is to be left, @lacking->bound. In either case usage + n - bound are missing.
- *	@lacking->counter is %NULL if it says nothing.
+ *	@counter then lives on what it borrowed, and no charge reaches the
+ *	parent
+ * @lacking: with -ENOSPC, where room is lacking; with -EBUSY, that more is used
+ *	than is to be left, @lacking->bound. In either case usage + n - bound
+ *	are missing. @lacking->counter is %NULL if it says nothing.
  *
- * What @counter takes from its parent is the greater of what it uses and what it
- * has reserved. Borrowing thus charges the parent only for what @counter does not take
- * already; but those above must be within their barriers: what is lent is there for
- * all tasks, and no counter lends what only the privileged may take. Repaying gives back
- * at once what is not in use, and the rest as it is returned.
+ * What @counter takes from its parent is the greater of what it uses and what
+ * it has reserved. Borrowing thus charges the parent only for what @counter
+ * does not take already; but those above must be within their barriers: what is
+ * lent is there for all tasks, and no counter lends what only the privileged
+ * may take. Repaying gives back at once what is not in use, and the rest as it
+ * is returned.
  *
- * Borrowing and repaying come from the res_counter hierarchy patch of 2008, where all
- * walls were high.
+ * Borrowing and repaying come from the res_counter hierarchy patch of 2008,
+ * where all walls were high.
  *
- * Context: Task context, no spinlock held, interrupts on; may sleep. Changes of one
- * counter's reservation must not race with each other.
- * Return:
+ * Context: Task context, no spinlock held, interrupts on; may sleep. Changes of
+ * one counter's reservation must not race with each other. Return:
  *
  * * 0 - Borrowed or repaid.
- * * -EINVAL - @reserved is above the limit, or that above %RES_COUNTER_MAX; nothing
- *   has changed.
+ * * -EINVAL - @reserved is above the limit, or that above %RES_COUNTER_MAX;
+ *   nothing has changed.
  * * -ENOSPC - An ancestor or the machine has no such room; nothing has changed.
- * * -EBUSY - Units that are in use would be walled out, or the limit be below what
- *   descendants have reserved; nothing has changed.
+ * * -EBUSY - Units that are in use would be walled out, or the limit be below
+ *   what descendants have reserved; nothing has changed.
  * * -ENODEV - @counter was removed.
  */
 int res_counter_set_reserved(struct res_counter *counter, u64 reserved,
@@ -258,9 +266,9 @@ int res_counter_set_reserved(struct res_counter *counter, u64 reserved,
  * @reserved: units that are wanted to be there for @counter alone
  * @limit: %RES_LIMIT_KEEP or %RES_LIMIT_WALL: see res_counter_set_reserved()
  *
- * Borrows what those above have room for, and repays; a wall gives way no further than to
- * what is in use. Where that falls short of @reserved, another call may get nearer to it
- * later.
+ * Borrows what those above have room for, and repays; a wall gives way no
+ * further than to what is in use. Where that falls short of @reserved, another
+ * call may get nearer to it later.
  *
  * Context: As res_counter_set_reserved().
  * Return: What is reserved from now on. It never gets farther from @reserved.
@@ -309,8 +317,9 @@ u64 res_counter_reserve_upto(struct res_counter *counter, u64 reserved, u64 limi
 }
 
 /*
- * Sets one bound, if what is given away is not to be above or is not. Returns whether
- * something of that has to be fetched for it: it is kept below, perhaps.
+ * Sets one bound, if what is given away is not to be above or is not. Returns
+ * whether something of that has to be fetched for it: it is kept below,
+ * perhaps.
  */
 static int res_bound_try(struct res_counter *counter, u64 *bound, u64 val,
 			 bool not_below_usage, bool *above)
@@ -409,7 +418,7 @@ void res_counter_await_room(struct res_counter *counter)
 	raw_spin_lock_irqsave(&counter->lock, flags);
 	if (!counter->awaited) {
 		counter->awaited = true;
-		counter->closed++;
+		WRITE_ONCE(counter->closed, counter->closed + 1);
 		res_counter_update_state(counter);
 	}
 	raw_spin_unlock_irqrestore(&counter->lock, flags);

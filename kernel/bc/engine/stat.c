@@ -2,9 +2,10 @@
 /*
  * What is shown of a counter
  *
- * A reader pays itself: it drains nothing, interrupts no CPU, and looks at what is at
- * hand below the counter, step by step. What it sees can change meanwhile. So an amount is
- * exact when nothing runs, and otherwise off by what was moved during the read.
+ * A reader pays itself: it drains nothing, interrupts no CPU, and looks at what
+ * is at hand below the counter, step by step. What it sees can change
+ * meanwhile. So an amount is exact when nothing runs, and otherwise off by what
+ * was moved during the read.
  */
 
 #include <linux/kernel.h>
@@ -25,8 +26,9 @@ static void res_slot_unpin(struct res_slot_info *info)
 }
 
 /*
- * Sums up what CPUs have in stock of @counter, and adds to @stat what is counted there. A
- * slot that is pinned stays in the list, where the next one can be found.
+ * Sums up what CPUs have in stock of @counter, and adds to @stat what is
+ * counted there. A slot that is pinned stays in the list, where the next one
+ * can be found.
  */
 static u64 res_counter_stock(struct res_counter *counter, struct res_stat *stat)
 {
@@ -81,12 +83,13 @@ static void res_stat_sum(struct res_stat *stat, const struct res_counter *counte
 }
 
 /*
- * Works out how much of what @top has given away is at hand here and below, and adds to
- * @stat what its totals do not have yet.
+ * Works out how much of what @top has given away is at hand here and below, and
+ * adds to @stat what its totals do not have yet.
  *
- * What is at hand below a child counts as far as the child uses more than it has
- * reserved: the rest would be the parent's expense in any case. So it is summed up level
- * by level; but all that is too far down together, as if nothing was reserved there.
+ * What is at hand below a child counts as far as the child uses more than it
+ * has reserved: the rest would be the parent's expense in any case. So it is
+ * summed up level by level; but all that is too far down together, as if
+ * nothing was reserved there.
  */
 static u64 res_counter_hidden(struct res_counter *top, struct res_stat *stat)
 {
@@ -121,12 +124,14 @@ static u64 res_counter_hidden(struct res_counter *top, struct res_stat *stat)
  * @counter: the counter
  * @snap: where to
  *
- * Statistics are rough: max_usage and min_usage are off by what was at hand at the time.
+ * Statistics are rough: max_usage and min_usage are off by what was at hand at
+ * the time.
  *
  * That readers want all fields at once and not each by itself was said in the
  * review of the beancounter patches of 2006.
  *
- * Context: Task context, no spinlock held, interrupts on. @counter stays allocated.
+ * Context: Task context, no spinlock held, interrupts on. @counter stays
+ * allocated.
  */
 void res_counter_read(struct res_counter *counter, struct res_snapshot *snap)
 {
@@ -145,6 +150,11 @@ void res_counter_read(struct res_counter *counter, struct res_snapshot *snap)
 	stat.charged += counter->sent.charged + counter->unsent.charged;
 	stat.uncharged += counter->sent.uncharged + counter->unsent.uncharged;
 	used = res_beyond(counter->used, hidden);
+	/* What was shown once was there, if nothing has moved meanwhile. */
+	if (tries) {
+		counter->max_usage = max(counter->max_usage, used);
+		counter->min_usage = min(counter->min_usage, used);
+	}
 	*snap = (struct res_snapshot) {
 		.usage		= used,
 		.stocked	= counter->used - used,
@@ -162,7 +172,10 @@ void res_counter_read(struct res_counter *counter, struct res_snapshot *snap)
 		.uncharged	= max_t(s64, 0, stat.uncharged - counter->base.uncharged),
 		.failcnt	= atomic64_read(&counter->failcnt),
 	};
-	/* One CPU may say what it was charged later than another what it returned. */
+	/*
+	 * One CPU may say what it was charged later than another what it
+	 * returned.
+	 */
 	for (i = 0; i < counter->root->kinds; i++)
 		snap->kinds[i] = max_t(s64, 0, counter->kinds[i] + stat.kinds[i]);
 	raw_spin_unlock_irqrestore(&counter->lock, flags);

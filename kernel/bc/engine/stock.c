@@ -3,27 +3,28 @@
  * What CPUs have in stock
  *
  * Each CPU has a few slots, with units for one group each. The fast path, in
- * include/bc/res_counter.h, compares the slot's owner and changes one word, @units, by
- * one instruction that nothing on this CPU can interrupt. Only its own CPU changes a
- * slot; so units that are needed elsewhere are fetched by an interrupt there.
+ * include/bc/res_counter.h, compares the slot's owner and changes one word,
+ * @units, by one instruction that nothing on this CPU can interrupt. Only its
+ * own CPU changes a slot; so units that are needed elsewhere are fetched by an
+ * interrupt there.
  *
- * An interrupt may come between any two instructions of the fast path, and may charge,
- * uncharge, or close the slot. That is why
+ * An interrupt may come between any two instructions of the fast path, and may
+ * charge, uncharge, or close the slot. That is why
  *
- *  - a closed slot has RES_SLOT_CLOSED in @units, so that whatever is taken from it or
- *    put into it leaves it negative, which the fast path sees in the result of its own
- *    instruction: it undoes that (__res_slot_undo()), or does it once more by way of
- *    the counter (__res_slot_settle());
- *  - @owner changes in task context alone: the fast path has preemption off, so that
- *    no other task comes between its comparison and its change of @units. And not
- *    before @units is RES_SLOT_CLOSED to the unit, lest something that was put there for
- *    one owner is settled for the other.
+ *  - a closed slot has RES_SLOT_CLOSED in @units, so that whatever is taken
+ *    from it or put into it leaves it negative, which the fast path sees in the
+ *    result of its own instruction: it undoes that (__res_slot_undo()), or does
+ *    it once more by way of the counter (__res_slot_settle());
+ *  - @owner changes in task context alone: the fast path has preemption off, so
+ *    that no other task comes between its comparison and its change of @units.
+ *    And not before @units is RES_SLOT_CLOSED to the unit, lest something that
+ *    was put there for one owner is settled for the other.
  *
- * So a slot that an interrupted fast path has found its owner's is still that owner's
- * when the interrupt returns, open or closed.
+ * So a slot that an interrupted fast path has found its owner's is still that
+ * owner's when the interrupt returns, open or closed.
  *
- * An open slot is in the list @slots of its counter, and counts there as used. It is
- * opened by the protocol of bank.c, and closed by a drain.
+ * An open slot is in the list @slots of its counter, and counts there as used.
+ * It is opened by the protocol of bank.c, and closed by a drain.
  */
 
 #include <linux/cpumask.h>
@@ -44,13 +45,16 @@ static struct res_slot *res_raw_slot(struct res_stock __percpu *stock,
 	return (void *)raw_cpu_ptr(stock) + ((unsigned long)owner & mask);
 }
 
-/* Charges and uncharges in a row by which an owner gets a slot from another one. */
+/*
+ * Charges and uncharges in a row by which an owner gets a slot from another
+ * one.
+ */
 #define RES_SLOT_MISSES		4
 
 /*
- * Moves what is in @slot back to its counter, and what is to be counted; under the
- * lock. Units that an interrupted charge has taken, and is about to put back, are seen as
- * charged until __res_slot_settle() finds them.
+ * Moves what is in @slot back to its counter, and what is to be counted; under
+ * the lock. Units that an interrupted charge has taken, and is about to put
+ * back, are seen as charged until __res_slot_settle() finds them.
  */
 static void res_slot_empty(struct res_slot *slot, struct res_counter *counter)
 {
@@ -74,12 +78,13 @@ static void res_slot_empty(struct res_slot *slot, struct res_counter *counter)
 	info->base = 0;
 	res_counter_lower(counter, there);
 	/* Under the lock: better in a bad place than never. */
-	RES_WARN_MISSING(units - there);
+	res_warn_missing(units - there);
 }
 
 /*
- * Closes @slot of this CPU, with interrupts off. @excess, if not %NULL, is what goes up
- * from its counter, which is returned; otherwise that stays there for the drain.
+ * Closes @slot of this CPU, with interrupts off. @excess, if not %NULL, is what
+ * goes up from its counter, which is returned; otherwise that stays there for
+ * the drain.
  */
 struct res_counter *res_slot_close(struct res_slot *slot, struct res_excess *excess)
 {
@@ -113,15 +118,18 @@ static bool res_stock_possible(const struct res_slot *slot)
 {
 	const int cpu = slot->info->cpu;
 
-	/* Not on one that is about to go offline, or that is not to be interrupted. */
+	/*
+	 * Not on one that is about to go offline, or that is not to be
+	 * interrupted.
+	 */
 	return in_task() && cpu_active(cpu) && !cpu_is_isolated(cpu);
 }
 
 /*
- * This CPU's slot for @owner, open or ready to be opened, or NULL: a reader may still
- * stand at it. Another owner's units
- * are taken out of it: *@from is their counter, and @excess what goes up from there.
- * Interrupts are off, and stay off until the slot was filled.
+ * This CPU's slot for @owner, open or ready to be opened, or NULL: a reader may
+ * still stand at it. Another owner's units are taken out of it: *@from is their
+ * counter, and @excess what goes up from there. Interrupts are off, and stay
+ * off until the slot was filled.
  */
 struct res_slot *res_slot_claim(struct res_root *root, struct res_owner *owner,
 				struct res_counter **from,
@@ -141,8 +149,8 @@ struct res_slot *res_slot_claim(struct res_root *root, struct res_owner *owner,
 }
 
 /*
- * Opens @slot for @counter, whose lock is held, if it is not open yet, and puts @n units
- * there, which count as used and held by now.
+ * Opens @slot for @counter, whose lock is held, if it is not open yet, and puts
+ * @n units there, which count as used and held by now.
  */
 void res_slot_fill(struct res_slot *slot, struct res_counter *counter, u64 n,
 		   u64 cap)
@@ -165,9 +173,10 @@ void res_slot_fill(struct res_slot *slot, struct res_counter *counter, u64 n,
 }
 
 /*
- * Whether it is worth while to have a slot for @owner on this CPU. One that is in use by
- * another owner is left to that, until this one was here several times in a row: groups
- * that take turns do better with their banks. A hint: preemption may be on.
+ * Whether it is worth while to have a slot for @owner on this CPU. One that is
+ * in use by another owner is left to that, until this one was here several
+ * times in a row: groups that take turns do better with their banks. A hint:
+ * preemption may be on.
  */
 bool res_slot_wanted(struct res_root *root, struct res_owner *owner)
 {
@@ -189,7 +198,10 @@ bool res_slot_wanted(struct res_root *root, struct res_owner *owner)
 	return wanted;
 }
 
-/* Closes this CPU's slot for @owner, if it has one: no stock is to be kept there. */
+/*
+ * Closes this CPU's slot for @owner, if it has one: no stock is to be kept
+ * there.
+ */
 void res_slot_forget(struct res_root *root, struct res_owner *owner)
 {
 	struct res_counter *counter = NULL;
@@ -215,8 +227,8 @@ void res_slot_forget(struct res_root *root, struct res_owner *owner)
  * __res_slot_settle_kinds() - note what was said to a closed slot
  * @slot: this CPU's
  *
- * For res_stock_note(). What an interrupt has said since is noted, too; or was, with
- * ours, if it was open again: then it is noted when that is closed.
+ * For res_stock_note(). What an interrupt has said since is noted, too; or was,
+ * with ours, if it was open again: then it is noted when that is closed.
  *
  * Context: Any context but NMI; preemption off since it was said.
  */
@@ -245,8 +257,8 @@ void __res_slot_settle_kinds(struct res_slot *slot)
  * __res_slot_settle() - look after a slot with more in it than its cap
  * @slot: this CPU's
  *
- * Gives some back to the bank; or, if the slot was closed, what was put in since to
- * its owner's counter.
+ * Gives some back to the bank; or, if the slot was closed, what was put in
+ * since to its owner's counter.
  *
  * Context: Any context but NMI; preemption off since the units were put there.
  */
@@ -277,8 +289,8 @@ void __res_slot_settle(struct res_slot *slot)
 	} else if (units > (long)slot->cap) {
 		units -= slot->cap / 2;
 		local_sub(units, &slot->units);
-		info->base -= units;
 		raw_spin_lock(&counter->lock);
+		info->base -= units;
 		res_counter_lower(counter, units);
 		res_counter_take_excess(counter, &excess);
 		link = res_counter_unlinked(counter);
@@ -309,11 +321,20 @@ void __res_slot_undo(struct res_slot *slot, unsigned long n)
 {
 	local_add(n, &slot->units);
 	/*
-	 * Was it closed in between? What was in it then is still there, and what was
-	 * noted of it; or too much now, if it was filled again.
+	 * Was it closed in between? What was in it then is still there, and
+	 * what was noted of it; or too much now, if it was filled again.
 	 */
 	if ((unsigned long)local_read(&slot->units) > slot->cap)
 		__res_slot_settle(slot);
+}
+
+void res_stock_exit(struct res_root *root)
+{
+	free_percpu(root->info);
+	root->info = NULL;
+	if (root->stock_allocated)
+		free_percpu(root->stock);
+	root->stock = NULL;
 }
 
 int res_stock_init(struct res_root *root)
@@ -321,12 +342,16 @@ int res_stock_init(struct res_root *root)
 	unsigned int i;
 	int cpu;
 
-	if (!root->stock)
+	if (!root->stock) {
 		root->stock = alloc_percpu(struct res_stock);
+		root->stock_allocated = true;
+	}
 	root->info = __alloc_percpu(sizeof(struct res_slot_info) * RES_SLOTS,
 				    __alignof__(struct res_slot_info));
-	if (!root->stock || !root->info)
+	if (!root->stock || !root->info) {
+		res_stock_exit(root);
 		return -ENOMEM;
+	}
 	for_each_possible_cpu(cpu) {
 		for (i = 0; i < RES_SLOTS; i++) {
 			struct res_slot *slot = &per_cpu_ptr(root->stock, cpu)->slot[i];
@@ -341,10 +366,4 @@ int res_stock_init(struct res_root *root)
 		}
 	}
 	return 0;
-}
-
-void res_stock_exit(struct res_root *root)
-{
-	free_percpu(root->info);
-	root->info = NULL;
 }

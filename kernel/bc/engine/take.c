@@ -2,24 +2,25 @@
 /*
  * Units on their way down
  *
- * Where a counter's bank has not enough for what is asked of it, units are taken out of
- * the counters above, in two passes:
+ * Where a counter's bank has not enough for what is asked of it, units are
+ * taken out of the counters above, in two passes:
  *
- *  - Up, without locks, to the nearest counter that can give what is asked of it: what
- *    the one below lacks.
- *  - Down, from there to the counter that is charged. Each counter on the way, under its
- *    own lock, adds what has come from above to what it has taken, and gives away what
- *    the next one needs, if its bounds permit.
+ *  - Up, without locks, to the nearest counter that can give what is asked of
+ *    it: what the one below lacks.
+ *  - Down, from there to the counter that is charged. Each counter on the way,
+ *    under its own lock, adds what has come from above to what it has taken,
+ *    and gives away what the next one needs, if its bounds permit.
  *
- * What was seen on the way up may not be true any more on the way down. Where another
- * CPU has used up what a counter could have given, the charge goes up again from there;
- * what it has brought is that counter's credit, so that nothing is lost. After some such
- * tries it takes all that it needs from the root on, and relies on nothing.
+ * What was seen on the way up may not be true any more on the way down. Where
+ * another CPU has used up what a counter could have given, the charge goes up
+ * again from there; what it has brought is that counter's credit, so that
+ * nothing is lost. After some such tries it takes all that it needs from the
+ * root on, and relies on nothing.
  *
- * A refusal is decided under the refusing counter's lock, on the way up, before anything
- * is taken: the nearest counter without room refuses. On the way down one may find its
- * room gone. What has arrived there is its credit then, and goes up again as far as it is
- * not to be kept.
+ * A refusal is decided under the refusing counter's lock, on the way up, before
+ * anything is taken: the nearest counter without room refuses. On the way down
+ * one may find its room gone. What has arrived there is its credit then, and
+ * goes up again as far as it is not to be kept.
  */
 
 #include <linux/irqflags.h>
@@ -64,7 +65,10 @@ struct res_climb {
 	unsigned int		tries;
 };
 
-/* Describes, if nothing else is described yet, that @counter has no room for @n units. */
+/*
+ * Describes, if nothing else is described yet, that @counter has no room for @n
+ * units.
+ */
 static void res_refuse(struct res_refusal *refusal, struct res_counter *counter,
 		       u64 n, enum bc_severity severity)
 {
@@ -83,7 +87,10 @@ static void res_refuse(struct res_refusal *refusal, struct res_counter *counter,
 	}
 }
 
-/* Whether @counter has room for @n units more; under its lock. Describes that, if not. */
+/*
+ * Whether @counter has room for @n units more; under its lock. Describes that,
+ * if not.
+ */
 static bool res_counter_fits(struct res_take *take, struct res_counter *counter,
 			     u64 n)
 {
@@ -104,7 +111,10 @@ static bool res_climb_fits(struct res_climb *climb, struct res_counter *counter)
 			    res_bound(counter, take->severity))))
 		return true;
 	raw_spin_lock_irqsave(&counter->lock, flags);
-	/* For units in hand the counter has no name any more: it is asked further on. */
+	/*
+	 * For units in hand the counter has no name any more: it is asked
+	 * further on.
+	 */
 	fits = counter->removed || res_counter_fits(take, counter, climb->need);
 	raw_spin_unlock_irqrestore(&counter->lock, flags);
 	return fits;
@@ -126,7 +136,9 @@ static u64 res_climb_batch(const struct res_climb *climb,
 	return charged ? batch + room->batch : batch;
 }
 
-/* What can be got from beyond the first level: from the root, or from the hand. */
+/*
+ * What can be got from beyond the first level: from the root, or from the hand.
+ */
 static int res_climb_end(struct res_climb *climb)
 {
 	struct res_take *take = climb->take;
@@ -190,7 +202,10 @@ static int res_climb_up(struct res_climb *climb)
 	return res_climb_end(climb);
 }
 
-/* Whether the parent has little left, perhaps by what it has just given to @counter. */
+/*
+ * Whether the parent has little left, perhaps by what it has just given to
+ * @counter.
+ */
 static bool res_parent_tight(const struct res_counter *counter)
 {
 	return counter->parent && counter->taken > counter->reserved &&
@@ -198,8 +213,8 @@ static bool res_parent_tight(const struct res_counter *counter)
 }
 
 /*
- * Opens the bank of @counter, under its lock, if it may be: see bank.c, step 4. Where its
- * parent has become tight, an open one keeps less from now on.
+ * Opens the bank of @counter, under its lock, if it may be: see bank.c, step 4.
+ * Where its parent has become tight, an open one keeps less from now on.
  */
 static void res_climb_open(const struct res_climb *climb, struct res_counter *counter)
 {
@@ -222,10 +237,12 @@ static void res_climb_open(const struct res_climb *climb, struct res_counter *co
 }
 
 /*
- * @counter, under its lock, gives away @n units. Some may never be used; but if they are
- * the counter will not hear of it.
+ * @counter, under its lock, gives away the @n units that are asked for and
+ * @more beyond, which may never be used: the highest usage is noted without
+ * these. Should they be used, a reader sees that as long as they are.
  */
-void res_counter_give(struct res_take *take, struct res_counter *counter, u64 n)
+void res_counter_give(struct res_take *take, struct res_counter *counter, u64 n,
+		      u64 more)
 {
 	const u64 barrier = res_bound(counter, BC_BARRIER);
 	const u64 used = counter->used + n;
@@ -240,7 +257,7 @@ void res_counter_give(struct res_take *take, struct res_counter *counter, u64 n)
 	}
 	if (used > counter->max_usage)
 		counter->max_usage = used;
-	res_counter_set_used(counter, used);
+	res_counter_set_used(counter, used + more);
 }
 
 /* Under its lock: @counter has taken what has come from above. */
@@ -255,8 +272,8 @@ static void res_climb_arrive(struct res_climb *climb, struct res_counter *counte
 }
 
 /*
- * The counter at @level, above the one that is charged, takes what has come from above
- * and gives what is needed, and something beyond if it has plenty.
+ * The counter at @level, above the one that is charged, takes what has come
+ * from above and gives what is needed, and something beyond if it has plenty.
  */
 static int res_climb_give(struct res_climb *climb)
 {
@@ -291,7 +308,7 @@ static int res_climb_give(struct res_climb *climb)
 				    res_beyond(res_bound(counter, BC_BARRIER),
 					       counter->used + need) / 4);
 		counter->given += need + more;
-		res_counter_give(take, counter, need + more);
+		res_counter_give(take, counter, need, more);
 		climb->got = need + more;
 	}
 	res_counter_take_excess(counter, &excess);
@@ -306,7 +323,10 @@ unlock:
 	return err;
 }
 
-/* The counter that is charged itself takes what has come, and this CPU's stock a part. */
+/*
+ * The counter that is charged itself takes what has come, and this CPU's stock
+ * a part.
+ */
 static int res_climb_charge(struct res_climb *climb)
 {
 	struct res_take *take = climb->take;
@@ -345,7 +365,7 @@ static int res_climb_charge(struct res_climb *climb)
 		} else {
 			counter->given += take->n;
 		}
-		res_counter_give(take, counter, take->n);
+		res_counter_give(take, counter, take->n, 0);
 		/* Unless that was the last that there was plenty of. */
 		if (slot && counter->epoch == room->epoch &&
 		    counter->state == RES_LOOSE && !res_parent_tight(counter)) {
@@ -353,7 +373,7 @@ static int res_climb_charge(struct res_climb *climb)
 				     res_beyond(res_bound(counter, BC_BARRIER),
 						counter->used) / 4);
 			res_slot_fill(slot, counter, stock, 2 * room->batch);
-			res_counter_give(take, counter, stock);
+			res_counter_set_used(counter, counter->used + stock);
 		}
 	}
 	res_counter_take_excess(counter, &excess);
@@ -382,7 +402,10 @@ static int res_climb_down(struct res_climb *climb)
 	else
 		climb->got = 0;
 	for (;;) {
-		/* Going up, @need was lowered by what a counter further down has. */
+		/*
+		 * Going up, @need was lowered by what a counter further down
+		 * has.
+		 */
 		if (climb->parts &&
 		    climb->part[climb->parts - 1].level == climb->level)
 			climb->need += climb->part[--climb->parts].n;
@@ -401,7 +424,9 @@ static int res_take_first(const struct res_take *take)
 	return take->moving && take->end ? take->end->depth + 1 : 0;
 }
 
-/* Whether it seems so; where not, it is of no interest what may be kept beyond. */
+/*
+ * Whether it seems so; where not, it is of no interest what may be kept beyond.
+ */
 static bool res_path_fits(const struct res_take *take)
 {
 	struct res_root *root = take->counter->root;
@@ -422,12 +447,13 @@ static bool res_path_fits(const struct res_take *take)
 }
 
 /*
- * Takes the units, as @take says: one attempt, without any waiting. The counter and its
- * ancestors stay allocated.
+ * Takes the units, as @take says: one attempt, without any waiting. The counter
+ * and its ancestors stay allocated.
  *
- * Returns 0, or -EDQUOT: a counter has no room, or -ENOSPC: the machine has none; nothing
- * has changed then, and @take->refusal says more. 0, too, if the counter and all above
- * were removed: then nothing was taken, and @take->owner is %NULL.
+ * Returns 0, or -EDQUOT: a counter has no room, or -ENOSPC: the machine has
+ * none; nothing has changed then, and @take->refusal says more. 0, too, if the
+ * counter and all above were removed: then nothing was taken, and @take->owner
+ * is %NULL.
  */
 int res_take(struct res_take *take)
 {
@@ -471,10 +497,10 @@ again:
 }
 
 /*
- * After res_take() has failed with @err: gets back what is kept below the counter (or in
- * the machine) that has no room, and tries again while nothing is kept there anew; a
- * few times, as long as something comes back or other CPUs may have it in hand. Returns
- * what has become of the charge.
+ * After res_take() has failed with @err: gets back what is kept below the
+ * counter (or in the machine) that has no room, and tries again while nothing
+ * is kept there anew; a few times, as long as something comes back or other
+ * CPUs may have it in hand. Returns what has become of the charge.
  */
 int res_take_drained(struct res_take *take, int err)
 {
@@ -499,7 +525,9 @@ int res_take_drained(struct res_take *take, int err)
 		if (!err)
 			break;
 		next = take->refusal.machine ? NULL : take->refusal.counter;
-		/* As often as there are levels, one further up may be the next. */
+		/*
+		 * As often as there are levels, one further up may be the next.
+		 */
 		if (!top || (next && next->depth >= top->depth))
 			tries--;
 		again |= next != top;
@@ -509,8 +537,8 @@ int res_take_drained(struct res_take *take, int err)
 }
 
 /*
- * Above a barrier, ordinary charges are not to find anything in stock or in banks. Those
- * that were made meanwhile were made before this one.
+ * Above a barrier, ordinary charges are not to find anything in stock or in
+ * banks. Those that were made meanwhile were made before this one.
  */
 static void res_enforce_at(struct res_root *root, struct res_counter *top,
 			   bool may_block)
@@ -525,7 +553,10 @@ static void res_enforce_at(struct res_root *root, struct res_counter *top,
 	}
 }
 
-/* The same for all that is above @counter, below which a reservation covers no more. */
+/*
+ * The same for all that is above @counter, below which a reservation covers no
+ * more.
+ */
 void res_enforce_above(struct res_counter *counter, bool may_block)
 {
 	struct res_root *root = counter->root;

@@ -98,6 +98,7 @@ static bool wild, roomy;
 static __thread unsigned int rnd;
 static __thread unsigned int favourite;		/* the group charged most */
 static __thread struct object by_irq[8];
+static __thread struct object *by_task;
 static __thread struct res_owner *kept_owner;
 static __thread bool ended;			/* for interrupts */
 static __thread bool exact;			/* no privileges, no second tries */
@@ -636,6 +637,15 @@ static void keep_quiet(void)
 	__atomic_fetch_sub(&pausing, 1, __ATOMIC_RELAXED);
 }
 
+/* On a CPU that is going offline. */
+static void last_uses(void)
+{
+	int i;
+
+	for (i = 0; by_task && i < 16; i++)
+		use(&by_task[below(OBJECTS)]);
+}
+
 static void go_offline(void)
 {
 	shim_offline();
@@ -676,6 +686,7 @@ static void *worker(void *arg)
 
 	shim_thread(cpu);
 	rnd = seed + cpu;
+	by_task = objects;
 	while (!READ_ONCE(stop)) {
 		struct object *o = &objects[below(OBJECTS)];
 
@@ -697,6 +708,7 @@ static void *worker(void *arg)
 
 	/* For good: what interrupts have charged is returned here, too. */
 	ended = true;
+	by_task = NULL;
 	barrier();
 	for (i = 0; i < OBJECTS; i++)
 		if (objects[i].owner)
@@ -1344,6 +1356,7 @@ int main(int argc, char **argv)
 	shim_init();
 	shim_device = interrupt;
 	shim_teardown = teardown;
+	shim_last = last_uses;
 	for (r = 0; r < RESOURCES; r++) {
 		/* One that tells kinds apart, and takes more than it needs. */
 		if (r == RESOURCES - 1) {

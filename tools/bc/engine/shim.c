@@ -22,7 +22,7 @@ static pthread_mutex_t hotplug = PTHREAD_MUTEX_INITIALIZER;
 __thread struct shim_self shim_self;
 __thread unsigned long shim_cpu_offset;
 unsigned int shim_cpus;
-void (*shim_device)(void), (*shim_teardown)(void);
+void (*shim_device)(void), (*shim_teardown)(void), (*shim_last)(void);
 u64 shim_interrupts, shim_interrupted;
 
 /* Sections */
@@ -248,6 +248,8 @@ void shim_offline(void)
 	WRITE_ONCE(cpu->active, false);
 	if (shim_teardown)
 		shim_teardown();
+	if (shim_last)
+		shim_last();
 	/* There is more to be torn down; interrupts still come. */
 	shim_pause();
 	WRITE_ONCE(stopping, 1);

@@ -20,9 +20,10 @@ void shim_thread(unsigned int id);
 /*
  * The CPU goes offline, and takes no interrupts from here on: for good, when its
  * thread ends, or until shim_online(). Interrupts that it was sent are taken first.
- * Before that, when it is not active any more, it calls shim_teardown().
+ * Before that, when it is not active any more, it calls shim_teardown(), and then
+ * shim_last(), which does what tasks do that are on the CPU still.
  */
-extern void (*shim_teardown)(void);
+extern void (*shim_teardown)(void), (*shim_last)(void);
 void shim_offline(void);
 void shim_online(void);
 

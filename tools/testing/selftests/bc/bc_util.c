@@ -263,19 +263,41 @@ long long bc_read_number(int fd)
 	return pread(fd, buf, sizeof(buf) - 1, 0) > 0 ? atoll(buf) : -errno;
 }
 
-long bc_extremes_slack(int cpus, long usage)
+int cg_restart_max(const char *cg)
 {
-	long few = 4 * (cpus - 1);
+	int fd = cg_open(cg, "max_usage", O_RDWR);
 
-	return few > usage / 32 ? few : usage / 32;
+	if (fd >= 0 && pwrite(fd, "0", 1, 0) != 1) {
+		close(fd);
+		return -errno;
+	}
+	return fd;
 }
 
-long bc_most_stock(int cpus, long usage)
+static long clamp(long n, long low, long high)
 {
-	long few = 4 * cpus;
+	return n < low ? low : n > high ? high : n;
+}
 
-	/* 1/32 of all that is taken, which is usage and the stock itself. */
-	return few > usage / 31 ? few : usage / 31;
+/*
+ * A slot of a CPU has two batches at most, each a quarter of what the group has given
+ * away, and so does the bank of a group, with batches of a half: see "How much is kept"
+ * in Documentation/bc/res_counter.rst. Stock was given away, too, so that there may be
+ * more of it when there is some: the sum is where it cannot grow any more.
+ */
+long bc_most_stock(int cpus, int groups, long usage)
+{
+	enum { MIN = 8, MAX = 64, SLOTS = 16 };
+	const long slots = cpus * (groups < SLOTS ? groups : SLOTS);
+	long sum = 0, before, given;
+
+	do {
+		before = sum;
+		given = usage + sum;
+		sum = slots * 2 * clamp(given / 4, MIN, MAX) +
+		      groups * 2 * clamp(given / 2, 2 * MIN, 2 * MAX);
+	} while (sum > before);
+	return sum;
 }
 
 int cg_attach(const char *cg, pid_t pid)

@@ -137,13 +137,19 @@ int cg_threads(const char *cg);
 
 /* The number that an open file has now, or -errno. */
 long long bc_read_number(int fd);
+/*
+ * From now on, the highest usage that bc_read_number() of what this returns shows is that
+ * since this call (and in v1 for all readers).
+ */
+int cg_restart_max(const char *cg);
 
 /*
- * What the stock that @cpus CPUs keep allows for, where @usage is the highest
- * that there was: by how much extremes may be off, and how much may be kept.
+ * How much stock there may be, at most, where @cpus CPUs have run tasks of so many
+ * @groups and @usage is the highest usage that there was, of files or of tasks. Each
+ * group with a child that was charged is one of @groups, too. With 0 CPUs: what the
+ * groups themselves may keep. Extremes may be off by as much.
  */
-long bc_extremes_slack(int cpus, long usage);
-long bc_most_stock(int cpus, long usage);
+long bc_most_stock(int cpus, int groups, long usage);
 
 /* Writes @text to a file that exists: 0 or -errno. */
 int bc_write_file(const char *path, const char *text);

@@ -435,7 +435,8 @@ TEST_F(input, resets)
 		  cg_key(group, "events", "barrier"));
 	/* A reset is of one group: the parent saw more, and still says so. */
 	EXPECT_LE(7, cg_key(self->top, "stat", "charged"));
-	EXPECT_EQ(7, cg_get(self->top, "max_usage"));
+	/* But for what the group had at hand when it had most. */
+	EXPECT_LE(5, cg_get(self->top, "max_usage"));
 }
 
 /*

@@ -597,6 +597,7 @@ TEST_F(numtasks, the_limit_is_exact_after_exits_on_every_cpu)
 {
 	struct worker *w[8];
 	int i, n = bc_cpus() < 8 ? bc_cpus() : 8;
+	int fd;
 
 	for (i = 0; i < n; i++) {
 		w[i] = worker_new_on_cpu(self->group, i);
@@ -608,9 +609,12 @@ TEST_F(numtasks, the_limit_is_exact_after_exits_on_every_cpu)
 	for (i = 0; i < n; i++)
 		ASSERT_EQ(0, call(w[i], end_all_children, 0));
 	EXPECT_EQ(n, cg_get(self->group, "usage"));
+	fd = cg_restart_max(self->group);
+	ASSERT_GE(fd, 0);
 	EXPECT_EQ(5 * n, call(w[0], fork_until_refused, 100));
 	EXPECT_EQ(6 * n, cg_get(self->group, "usage"));
-	EXPECT_EQ(6 * n, cg_get(self->group, "max_usage"));
+	EXPECT_EQ(6 * n, bc_read_number(fd));
+	close(fd);
 }
 
 /* Privileges: root has them, unless it is one of a namespace, or gave them up. */
@@ -1604,6 +1608,7 @@ TEST_F(numtasks, forks_get_no_unit_that_is_on_its_way)
 	enum { FORKERS = 3 };
 	struct worker *w[FORKERS], *mover;
 	int i;
+	int fd;
 
 	here = cg_new(self->group, "here");
 	ASSERT_NE(NULL, here);
@@ -1623,6 +1628,8 @@ TEST_F(numtasks, forks_get_no_unit_that_is_on_its_way)
 		ASSERT_NE(NULL, w[i]);
 	}
 	ASSERT_EQ(0, cg_set(self->top, "limit", FORKERS + 1));
+	fd = cg_restart_max(self->top);
+	ASSERT_GE(fd, 0);
 	start(mover, move_myself, 0);
 	for (i = 0; i < FORKERS; i++)
 		start(w[i], try_to_fork, bc_rounds(1200));
@@ -1631,7 +1638,8 @@ TEST_F(numtasks, forks_get_no_unit_that_is_on_its_way)
 	__atomic_store_n(stop, true, __ATOMIC_SEQ_CST);
 	EXPECT_GT(finish(mover), 0);
 	EXPECT_EQ(FORKERS + 1, cg_get(self->top, "usage"));
-	EXPECT_EQ(FORKERS + 1, cg_get(self->top, "max_usage"));
+	EXPECT_EQ(FORKERS + 1, bc_read_number(fd));
+	close(fd);
 	EXPECT_EQ(0, forced(self->top));
 	EXPECT_EQ(1, cg_get(self->group, "usage"));
 	EXPECT_EQ(1, cg_get(here, "usage") + cg_get(there, "usage"));
@@ -2415,6 +2423,7 @@ TEST_F(unified, switching_is_no_overrun)
 {
 	struct worker *w;
 	char *inner;
+	int fd;
 
 	ASSERT_GT(asprintf(&inner, "%s/inner", self->group), 0);
 	ASSERT_EQ(0, mkdir(inner, 0755));
@@ -2422,14 +2431,17 @@ TEST_F(unified, switching_is_no_overrun)
 	ASSERT_NE(NULL, w);
 	ASSERT_EQ(0, call(w, thread_many, 3));
 	ASSERT_EQ(0, cg_set(self->group, "limit", 4));
+	fd = cg_restart_max(self->group);
+	ASSERT_GE(fd, 0);
 	ASSERT_EQ(0, cg_write(self->group, "cgroup.subtree_control", "+numtasks"));
 	EXPECT_EQ(4, cg_get(inner, "usage"));
-	EXPECT_EQ(4, cg_get(self->group, "max_usage"));
+	EXPECT_EQ(4, bc_read_number(fd));
 	EXPECT_EQ(0, forced(self->group));
 	ASSERT_EQ(0, cg_write(self->group, "cgroup.subtree_control", "-numtasks"));
 	EXPECT_EQ(4, cg_get(self->group, "usage"));
-	EXPECT_EQ(4, cg_get(self->group, "max_usage"));
+	EXPECT_EQ(4, bc_read_number(fd));
 	EXPECT_EQ(0, forced(self->group));
+	close(fd);
 }
 
 /* While they fork and end. */

@@ -647,9 +647,11 @@ TEST_F(tenant, peaks_are_bounded)
 	EXPECT_LE(15 + self->own, bc_read_number(fd));
 	ASSERT_EQ(0, call(n, give_back, 0));
 	EXPECT_LE(15 + self->own, bc_read_number(fd));
-	EXPECT_GE(15 + self->own + bc_extremes_slack(1, 15), bc_read_number(fd));
+	EXPECT_GE(15 + self->own + bc_most_stock(1, 1, 15 + self->own),
+		  bc_read_number(fd));
 	ASSERT_EQ(1, pwrite(fd, "0", 1, 0));
-	EXPECT_GE(self->own + bc_extremes_slack(1, 15), bc_read_number(fd));
+	EXPECT_GE(self->own + bc_most_stock(1, 1, 15 + self->own),
+		  bc_read_number(fd));
 
 	/* When one is closed there is room for another. */
 	EXPECT_EQ(0, call(self->tenant, close_peak, 0));
