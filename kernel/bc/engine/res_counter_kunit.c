@@ -1297,6 +1297,18 @@ static u32 below(struct model *m, u32 bound)
 	return prandom_u32_state(&m->rnd) % bound;
 }
 
+/* Units of the group's own objects. */
+static u64 model_own(struct model *m, int group)
+{
+	u64 sum = 0;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(m->out); i++)
+		if (m->out[i].n && m->out[i].at == group)
+			sum += m->out[i].n;
+	return sum;
+}
+
 static u64 model_usage(struct model *m, int group);
 
 static u64 model_taken(struct model *m, int group)
@@ -1306,12 +1318,9 @@ static u64 model_taken(struct model *m, int group)
 
 static u64 model_usage(struct model *m, int group)
 {
-	u64 sum = 0;
+	u64 sum = model_own(m, group);
 	int i;
 
-	for (i = 0; i < ARRAY_SIZE(m->out); i++)
-		if (m->out[i].n && m->out[i].at == group)
-			sum += m->out[i].n;
 	for (i = 0; i < GROUPS; i++)
 		if (m->group[i].parent == group)
 			sum += model_taken(m, i);
@@ -1321,12 +1330,9 @@ static u64 model_usage(struct model *m, int group)
 /* Units of objects, here and below. */
 static u64 model_held(struct model *m, int group)
 {
-	u64 sum = 0;
+	u64 sum = model_own(m, group);
 	int i;
 
-	for (i = 0; i < ARRAY_SIZE(m->out); i++)
-		if (m->out[i].n && m->out[i].at == group)
-			sum += m->out[i].n;
 	for (i = 0; i < GROUPS; i++)
 		if (m->group[i].parent == group)
 			sum += model_held(m, i);
