@@ -371,18 +371,28 @@ int cg_rmdir(const char *cg)
 	return rmdir(cg) ? -errno : 0;
 }
 
+pid_t bc_next_pid(char **list)
+{
+	char *id;
+
+	while ((id = strsep(list, "\n")))
+		if (atoi(id) > 0)
+			return atoi(id);
+	return 0;
+}
+
 /* Sends SIGKILL to every process that the file @path lists. */
 static void kill_all(const char *cg, const char *file)
 {
-	char *path, *pid, *rest;
 	static char buf[65536];
+	char *path, *list = buf;
+	pid_t pid;
 
 	if (asprintf(&path, "%s/%s", cg, file) < 0)
 		return;
 	if (slurp(path, buf, sizeof(buf)) > 0)
-		for (pid = strtok_r(buf, "\n", &rest); pid;
-		     pid = strtok_r(NULL, "\n", &rest))
-			kill(atoi(pid), SIGKILL);
+		while ((pid = bc_next_pid(&list)))
+			kill(pid, SIGKILL);
 	free(path);
 }
 

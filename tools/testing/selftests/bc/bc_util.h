@@ -134,6 +134,12 @@ int cg_attach(const char *cg, pid_t pid);
 int cg_attach_thread(const char *cg, pid_t tid);
 /* How many threads are listed in @cg. */
 int cg_threads(const char *cg);
+/*
+ * The next ID in *@list, what cgroup.procs says; 0 at its end. A task that is being
+ * reaped is listed as 0. It is passed over: to kill(2) 0 is the caller's process
+ * group, and to cgroup.procs the caller.
+ */
+pid_t bc_next_pid(char **list);
 
 /* The number that an open file has now, or -errno. */
 long long bc_read_number(int fd);

@@ -383,15 +383,16 @@ static long fork_many(long n)
 TEST_F(ns, only_one_of_many_who_try_at_once)
 {
 	enum { MANY = 12 };
-	char list[4096], *pid, *rest;
+	char text[4096], *list;
 	int entered = 0, i;
+	pid_t pid;
 
 	ASSERT_EQ(0, call(self->w, fork_many, MANY));
 	for (i = 0; i < 3; i++) {
-		snprintf(list, sizeof(list), "%s", cg_read(self->top, "cgroup.procs"));
-		for (pid = strtok_r(list, "\n", &rest); pid;
-		     pid = strtok_r(NULL, "\n", &rest)) {
-			int err = move_process(self->a, atoi(pid));
+		list = text;
+		snprintf(text, sizeof(text), "%s", cg_read(self->top, "cgroup.procs"));
+		while ((pid = bc_next_pid(&list))) {
+			int err = move_process(self->a, pid);
 
 			ASSERT_TRUE(err == 0 || err == -EPERM);
 			entered += !err;

@@ -1263,13 +1263,13 @@ static long bomb(long how)
 
 static void kill_others(const char *cg, pid_t but)
 {
-	char *pid, *rest, list[65536];
+	char text[65536], *list = text;
+	pid_t pid;
 
-	snprintf(list, sizeof(list), "%s", cg_read(cg, "cgroup.procs"));
-	for (pid = strtok_r(list, "\n", &rest); pid;
-	     pid = strtok_r(NULL, "\n", &rest))
-		if (atoi(pid) != but)
-			kill(atoi(pid), SIGKILL);
+	snprintf(text, sizeof(text), "%s", cg_read(cg, "cgroup.procs"));
+	while ((pid = bc_next_pid(&list)))
+		if (pid != but)
+			kill(pid, SIGKILL);
 }
 
 /* Ends all that is in @cg: by one write in v2, by two steps in v1. */
@@ -1499,18 +1499,14 @@ static long tasks_of_worker(long unused)
  */
 static int move_any(const char *from, const char *to, unsigned int *random)
 {
-	char list[4096], *pid, *rest;
-	int n, i;
+	char text[4096], *list = text;
+	pid_t pids[1024];
+	int n = 0;
 
-	snprintf(list, sizeof(list), "%s", cg_read(from, "cgroup.procs"));
-	for (n = 0, pid = list; (pid = strchr(pid, '\n')); pid++)
+	snprintf(text, sizeof(text), "%s", cg_read(from, "cgroup.procs"));
+	while (n < 1024 && (pids[n] = bc_next_pid(&list)))
 		n++;
-	if (!n)
-		return 0;
-	i = rand_r(random) % n;
-	for (pid = strtok_r(list, "\n", &rest); pid && i; i--)
-		pid = strtok_r(NULL, "\n", &rest);
-	return pid ? cg_attach(to, atoi(pid)) : 0;
+	return n ? cg_attach(to, pids[rand_r(random) % n]) : 0;
 }
 
 /* Each task is counted once, in the group where it is. */
