@@ -444,8 +444,7 @@ u64 res_bank_batch(const struct res_counter *counter)
 
 /*
  * Looks what the path above @counter allows to be kept in it and in its stock:
- * steps 1 to
- * 3. What a reservation covers is no concern of those above it.
+ * steps 1 to 3. What a reservation covers is no concern of those above it.
  */
 void res_path_room(struct res_counter *counter, struct res_room *room)
 {

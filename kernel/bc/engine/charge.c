@@ -13,6 +13,7 @@
 #include <linux/irqflags.h>
 #include <linux/kernel.h>
 #include <linux/preempt.h>
+#include <linux/prefetch.h>
 #include <linux/sched.h>
 
 #include "internal.h"
@@ -24,6 +25,8 @@ static bool res_bank_charge(struct res_take *take)
 	bool charged = false, link = false;
 	unsigned long flags;
 
+	/* One passage of the line to this CPU: to look at it, and to lock. */
+	prefetchw(&counter->lock);
 	if (READ_ONCE(counter->taken) < READ_ONCE(counter->used) + take->n)
 		return false;
 	raw_spin_lock_irqsave(&counter->lock, flags);
@@ -64,8 +67,6 @@ static int res_charge_object(struct res_take *take)
 	take->refusal.n = 0;
 	take->crossed = false;
 	take->above = NULL;
-	take->root_above = false;
-	take->uncovered = false;
 	take->root_above = false;
 	take->uncovered = false;
 	take->stock = res_stock_wanted(counter, READ_ONCE(counter->owner), state);

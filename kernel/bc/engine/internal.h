@@ -4,12 +4,15 @@
  *
  * Each knows those before it:
  *
- *	owner.c what objects point to, and where their units are now bank.c a
- *	counter under its lock: credit, lists, the path above it stock.c the
- *	CPUs' slots drain.c walks below a counter, and getting back what is kept
- *	there take.c units on their way down charge.c charges and uncharges of
- *	objects reserve.c reservations and bounds stat.c what is shown counter.c
- *	a counter's beginning and end, moves between counters
+ *	owner.c		what objects point to, and where their units are now
+ *	bank.c		a counter under its lock: credit, lists, the path above
+ *	stock.c		the CPUs' slots
+ *	drain.c		walks below a counter, getting back what is kept there
+ *	take.c		units on their way down
+ *	charge.c	charges and uncharges of objects
+ *	reserve.c	reservations and bounds
+ *	stat.c		what is shown
+ *	counter.c	a counter's beginning and end, moves between counters
  */
 #ifndef _BC_ENGINE_INTERNAL_H
 #define _BC_ENGINE_INTERNAL_H

@@ -17,10 +17,13 @@
  * nothing is lost. After some such tries it takes all that it needs from the
  * root on, and relies on nothing.
  *
- * A refusal is decided under the refusing counter's lock, on the way up, before
- * anything is taken: the nearest counter without room refuses. On the way down
- * one may find its room gone. What has arrived there is its credit then, and
- * goes up again as far as it is not to be kept.
+ * A refusal is decided on the way up, before anything is taken: the nearest
+ * counter without room refuses. That takes no lock: @used changes in one write,
+ * so what was read was true at some time during the charge, and only a change
+ * that was under way at the same time can make it fit after all. Charges that
+ * are refused therefore do not keep others from the counter. On the way down a
+ * counter may find its room gone, under its lock. What has arrived there is its
+ * credit then, and goes up again as far as it is not to be kept.
  */
 
 #include <linux/irqflags.h>
@@ -67,57 +70,44 @@ struct res_climb {
 
 /*
  * Describes, if nothing else is described yet, that @counter has no room for @n
- * units.
+ * units beside the @used ones.
  */
 static void res_refuse(struct res_refusal *refusal, struct res_counter *counter,
-		       u64 n, enum bc_severity severity)
+		       u64 used, u64 n, enum bc_severity severity)
 {
+	const u64 limit = READ_ONCE(counter->limit);
+
 	if (refusal->n)
 		return;
 	*refusal = (struct res_refusal) {
 		.counter = counter,
 		.n = n,
-		.usage = counter->used,
-		.bound = counter->limit,
+		.usage = used,
+		.bound = limit,
 		.at = BC_LIMIT,
 	};
-	if (severity == BC_BARRIER && res_fits(counter->used, n, counter->limit)) {
+	if (severity == BC_BARRIER && res_fits(used, n, limit)) {
 		refusal->at = BC_BARRIER;
-		refusal->bound = counter->barrier;
+		refusal->bound = READ_ONCE(counter->barrier);
 	}
 }
 
 /*
- * Whether @counter has room for @n units more; under its lock. Describes that,
- * if not.
+ * Whether @counter has room for @n units more. Describes that, if not. Certain
+ * only under its lock.
  */
 static bool res_counter_fits(struct res_take *take, struct res_counter *counter,
 			     u64 n)
 {
-	if (likely(res_fits(counter->used, n, res_bound(counter, take->severity))))
+	const u64 used = READ_ONCE(counter->used);
+
+	if (likely(res_fits(used, n, res_bound(counter, take->severity))))
 		return true;
-	res_refuse(&take->refusal, counter, n, take->severity);
+	/* The units of one that was removed are its parent's, which is asked. */
+	if (unlikely(READ_ONCE(counter->removed)))
+		return true;
+	res_refuse(&take->refusal, counter, used, n, take->severity);
 	return take->severity == BC_FORCE;
-}
-
-/* The same, for certain, on the way up. */
-static bool res_climb_fits(struct res_climb *climb, struct res_counter *counter)
-{
-	struct res_take *take = climb->take;
-	unsigned long flags;
-	bool fits;
-
-	if (likely(res_fits(READ_ONCE(counter->used), climb->need,
-			    res_bound(counter, take->severity))))
-		return true;
-	raw_spin_lock_irqsave(&counter->lock, flags);
-	/*
-	 * For units in hand the counter has no name any more: it is asked
-	 * further on.
-	 */
-	fits = counter->removed || res_counter_fits(take, counter, climb->need);
-	raw_spin_unlock_irqrestore(&counter->lock, flags);
-	return fits;
 }
 
 /* What @counter wants to have in its bank, beyond what it needs. */
@@ -179,12 +169,13 @@ static int res_climb_end(struct res_climb *climb)
 static int res_climb_up(struct res_climb *climb)
 {
 	const bool rely = climb->tries++ < RES_TRIES;
+	struct res_take *take = climb->take;
 	struct res_counter *counter;
 	u64 avail;
 
 	for (; climb->level >= climb->first; climb->level--) {
-		counter = climb->take->counter->path[climb->level];
-		if (!res_climb_fits(climb, counter))
+		counter = take->counter->path[climb->level];
+		if (!res_counter_fits(take, counter, climb->need))
 			return -EDQUOT;
 		avail = res_beyond(READ_ONCE(counter->taken),
 				   READ_ONCE(counter->used));

@@ -867,8 +867,7 @@ int main(int argc, char **argv)
 	shim_init();
 	shim_teardown = teardown;
 	memcg_stock = alloc_percpu(struct memcg_stock);
-	root.batch_min = 4;
-	root.batch_max = MEMCG_CHARGE_BATCH;
+	/* Batches as a resource has them that says nothing else: up to memcg's. */
 	if (!memcg_stock || res_root_init(&root, &ops))
 		fail("no memory");
 	/* The machine may take a while until it runs at full speed. */

@@ -197,6 +197,13 @@ static inline void smp_mb(void)
 #define smp_mb__before_atomic()	smp_mb()
 #define smp_mb__after_atomic()	smp_mb()
 
+#if defined(__x86_64__) || defined(__i386__)
+/* The compiler's own would fetch the line to be read, on a CPU that it does not know. */
+#define prefetchw(p)		asm volatile("prefetchw %0" : : "m" (*(const char *)(p)))
+#else
+#define prefetchw(p)		__builtin_prefetch(p, 1)
+#endif
+
 static inline void cpu_relax(void)
 {
 #ifdef __x86_64__
