@@ -37,6 +37,7 @@
 #include <linux/init.h>
 #include <linux/irq_work.h>
 #include <linux/minmax.h>
+#include <linux/moduleparam.h>
 #include <linux/mutex.h>
 #include <linux/ratelimit.h>
 #include <linux/sched.h>
@@ -81,17 +82,25 @@ static const char *bc_event_name(const struct bc_resource *res, enum bc_event ev
 	}
 }
 
+#undef MODULE_PARAM_PREFIX
+#define MODULE_PARAM_PREFIX "bc."
+
+static bool bc_log_refusals = true;
+module_param_named(log_refusals, bc_log_refusals, bool, 0644);
+MODULE_PARM_DESC(log_refusals, "Log the first refusal of each group");
+
 /*
  * Logs the first refusal of @bc, unless the machine has logged enough already:
  * all groups and resources together have ten lines in five seconds, however
- * many groups are made. A group that finds none left logs its next refusal.
+ * many groups are made. A group that finds none left, or the log switched off,
+ * logs its next refusal.
  */
 static void bc_log_refusal(struct beancounter *bc)
 {
 	static DEFINE_RATELIMIT_STATE(bc_ratelimit, 5 * HZ, 10);
 	char *path;
 
-	if (!__ratelimit(&bc_ratelimit))
+	if (!READ_ONCE(bc_log_refusals) || !__ratelimit(&bc_ratelimit))
 		goto later;
 	path = kmalloc(PATH_MAX, GFP_KERNEL);
 	if (!path)

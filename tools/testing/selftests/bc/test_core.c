@@ -247,6 +247,29 @@ TEST_F(core, first_refusal_is_logged_once)
 	EXPECT_EQ(1, logged(line));
 }
 
+/* Events are told all the same; and the refusal after that is logged. */
+TEST_F(core, log_can_be_switched_off)
+{
+	static const char log_refusals[] = "/sys/module/bc/parameters/log_refusals";
+	char *group = new_group_to_log(self->top, "quiet"), *line;
+	int events;
+
+	ASSERT_TRUE(group);
+	ASSERT_EQ(0, cg_attach(group, self->worker->pid));
+	ASSERT_EQ(0, cg_set(group, "limit", 0));
+	ASSERT_GT(asprintf(&line, "/bc_test/%d.quiet refused at limit 0 ",
+			   getpid()), 0);
+	events = watch(group, "events.local");
+	ASSERT_LE(0, events);
+	ASSERT_EQ(0, bc_write_file(log_refusals, "0"));
+	EXPECT_EQ(-EMFILE, call(self->worker, open_one, 0));
+	/* The line would be there before the event is told. */
+	EXPECT_TRUE(wakes(events));
+	EXPECT_EQ(0, logged(line));
+	ASSERT_EQ(0, bc_write_file(log_refusals, "1"));
+	EXPECT_TRUE(refused_and_logged(self->worker, line));
+}
+
 /* At the barrier it says so; a refusal by an ancestor names the ancestor. */
 TEST_F(core, log_names_barrier_and_ancestor)
 {
