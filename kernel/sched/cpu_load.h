@@ -2,8 +2,8 @@
 /*
  * CPU load of a group: what cpuacct (v1) and cpu (v2) embed, and call
  */
-#ifndef _BC_CPU_LOAD_H
-#define _BC_CPU_LOAD_H
+#ifndef _KERNEL_SCHED_CPU_LOAD_H
+#define _KERNEL_SCHED_CPU_LOAD_H
 
 #include <linux/bits.h>
 #include <linux/types.h>
@@ -67,4 +67,4 @@ static inline void cpu_load_free(struct cpu_load *load)
 }
 
 #endif /* CONFIG_CGROUP_CPUACCT_LOAD */
-#endif /* _BC_CPU_LOAD_H */
+#endif /* _KERNEL_SCHED_CPU_LOAD_H */

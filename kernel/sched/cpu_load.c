@@ -81,7 +81,7 @@
 #include <asm/paravirt.h>
 #endif
 
-#include <bc/cpu_load.h>
+#include "cpu_load.h"
 
 #define SAMPLE_NS	(2 * NSEC_PER_SEC)
 #define KEEP_NS		(300ULL * NSEC_PER_SEC)

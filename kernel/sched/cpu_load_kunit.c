@@ -7,7 +7,7 @@
 #include <linux/limits.h>
 #include <linux/math64.h>
 
-#include <bc/cpu_load.h>
+#include "cpu_load.h"
 
 /* How many periods of 2 s each average looks back: 10, 60 and 300 s. */
 static const unsigned int memory[CPU_LOAD_AVERAGES] = { 5, 30, 150 };
