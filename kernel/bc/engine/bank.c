@@ -256,7 +256,7 @@ void res_counter_add_stat(struct res_counter *counter, const struct res_stat *st
 }
 
 /* Whether a drain would find anything in @counter, or below. */
-bool res_counter_at_hand(const struct res_counter *counter)
+bool res_counter_keeps(const struct res_counter *counter)
 {
 	return counter->keep || !list_empty(&counter->slots) ||
 	       !list_empty(&counter->active) || res_credit(counter) ||
@@ -267,7 +267,7 @@ bool res_counter_at_hand(const struct res_counter *counter)
 bool res_counter_unlinked(const struct res_counter *counter)
 {
 	return unlikely(!READ_ONCE(counter->linked)) && !counter->removed &&
-	       res_counter_at_hand(counter);
+	       res_counter_keeps(counter);
 }
 
 /* Takes the credit that @counter is not to keep. */

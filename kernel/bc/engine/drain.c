@@ -206,7 +206,7 @@ static bool res_drain_one(const struct res_walk *walk, struct res_counter *count
 	res_counter_take_excess(counter, &excess);
 	if (!excess.counted)
 		excess.counted = res_counter_take_stat(counter, &excess.stat);
-	idle = !res_counter_at_hand(counter);
+	idle = !res_counter_keeps(counter);
 	raw_spin_unlock_irqrestore(&counter->lock, flags);
 	/* The walk comes to the parent later. */
 	__res_return(root, counter->parent, &excess, 0);

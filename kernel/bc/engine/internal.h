@@ -157,7 +157,7 @@ void res_root_return(struct res_root *root, u64 n);
 void res_counter_update_state(struct res_counter *counter);
 bool res_counter_take_stat(struct res_counter *counter, struct res_stat *stat);
 void res_counter_add_stat(struct res_counter *counter, const struct res_stat *stat);
-bool res_counter_at_hand(const struct res_counter *counter);
+bool res_counter_keeps(const struct res_counter *counter);
 bool res_counter_unlinked(const struct res_counter *counter);
 bool res_counter_link(struct res_counter *counter);
 void res_counter_close(struct res_counter *counter);

@@ -241,8 +241,8 @@ static bool has_credit(const struct res_counter *c)
 	return c->taken > max(c->used, c->reserved);
 }
 
-/* The groups from @top down with something at hand, and their slots that are open. */
-u64 at_hand(struct group *top)
+/* The groups from @top down with something kept, and their slots that are open. */
+u64 kept_below(struct group *top)
 {
 	struct group *g;
 	u64 n = 0;

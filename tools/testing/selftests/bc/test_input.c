@@ -435,7 +435,7 @@ TEST_F(input, resets)
 		  cg_key(group, "events", "barrier"));
 	/* A reset is of one group: the parent saw more, and still says so. */
 	EXPECT_LE(7, cg_key(self->top, "stat", "charged"));
-	/* But for what the group had at hand when it had most. */
+	/* But for what the group kept when it had most. */
 	EXPECT_LE(5, cg_get(self->top, "max_usage"));
 }
 
