@@ -659,6 +659,9 @@ struct order {
 static int fds[65536];		/* the stack of a worker's descriptors */
 static int nfds;
 
+static pid_t children[4096];	/* the stack of its processes */
+static int nchildren;
+
 static void die_with_parent(void)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -855,6 +858,83 @@ long close_files(long n)
 		if (close(fds[--nfds]))
 			return -errno;
 	return 0;
+}
+
+long keep_child(pid_t pid)
+{
+	if (pid < 0)
+		return -errno;
+	children[nchildren++] = pid;
+	return 0;
+}
+
+long fork_one(long unused)
+{
+	pid_t pid = fork();
+
+	(void)unused;
+	while (!pid)
+		pause();
+	return keep_child(pid);
+}
+
+long fork_bound(long unused)
+{
+	pid_t parent = getpid(), pid = fork();
+
+	(void)unused;
+	if (!pid) {
+		die_with_parent();
+		while (getppid() == parent)
+			pause();
+		_exit(0);
+	}
+	return keep_child(pid);
+}
+
+long end_children(long n)
+{
+	for (; n > 0 && nchildren; n--) {
+		kill(children[--nchildren], SIGKILL);
+		if (waitpid(children[nchildren], NULL, 0) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+long end_all_children(long unused)
+{
+	(void)unused;
+	return end_children(nchildren);
+}
+
+long num_children(long unused)
+{
+	(void)unused;
+	return nchildren;
+}
+
+long fork_and_wait(long unused)
+{
+	pid_t pid = fork();
+
+	(void)unused;
+	if (!pid)
+		_exit(0);
+	if (pid < 0)
+		return -errno;
+	return waitpid(pid, NULL, 0) == pid ? 0 : -errno;
+}
+
+long forks_until_refused(long most)
+{
+	long n = 0, err = 0;
+
+	while (n < most && !err) {
+		err = fork_and_wait(0);
+		n += !err;
+	}
+	return err && err != -EAGAIN ? err : n;
 }
 
 long open_and_close(long n)

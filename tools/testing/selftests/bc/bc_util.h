@@ -260,6 +260,26 @@ long close_all(long unused);
 /* How many are open. */
 long held(long unused);
 
+/*
+ * A worker keeps the processes that it forks on a stack, too.
+ *
+ * Keeps @pid if it is one; what all functions that fork such a process do.
+ */
+long keep_child(pid_t pid);
+/* Forks a process that does nothing, and that goes on if the worker ends. */
+long fork_one(long unused);
+/* The same, but the process dies with the worker. */
+long fork_bound(long unused);
+/* Kills the @n processes that were forked last, or all, and waits for them. */
+long end_children(long n);
+long end_all_children(long unused);
+/* How many there are. */
+long num_children(long unused);
+/* Forks a process that exits at once, and waits for it. */
+long fork_and_wait(long unused);
+/* Does that until a fork is refused by EAGAIN, @most times at most. */
+long forks_until_refused(long most);
+
 /* Loses all privileges; or one capability only, as root. */
 long become_nobody(long unused);
 long drop_capability(long cap);

@@ -55,7 +55,7 @@ static long keep_pid(pid_t pid)
 }
 
 /* Has one more process, which does nothing: its pid. */
-static long fork_one(long unused)
+static long fork_pid(long unused)
 {
 	pid_t pid = fork();
 
@@ -224,7 +224,7 @@ TEST_F(ns, only_from_the_group_above)
 
 TEST_F(ns, one_task_enters_and_no_second)
 {
-	long first = call(self->w, fork_one, 0), second = call(self->w, fork_one, 0);
+	long first = call(self->w, fork_pid, 0), second = call(self->w, fork_pid, 0);
 
 	ASSERT_TRUE(first > 0 && second > 0);
 	ASSERT_EQ(0, move_process(self->a, first));
@@ -238,8 +238,8 @@ TEST_F(ns, one_task_enters_and_no_second)
 
 TEST_F(ns, an_emptied_group_can_be_entered_again)
 {
-	long first = call(self->w, fork_one, 0), second = call(self->w, fork_one, 0);
-	long third = call(self->w, fork_one, 0);
+	long first = call(self->w, fork_pid, 0), second = call(self->w, fork_pid, 0);
+	long third = call(self->w, fork_pid, 0);
 
 	ASSERT_TRUE(first > 0 && second > 0 && third > 0);
 	ASSERT_EQ(0, move_process(self->a, first));
@@ -258,7 +258,7 @@ TEST_F(ns, an_emptied_group_can_be_entered_again)
 TEST_F(ns, a_task_that_has_gone_on_is_still_inside)
 {
 	char *x = cg_new(self->a, "x");
-	long first = call(self->w, fork_one, 0), second = call(self->w, fork_one, 0);
+	long first = call(self->w, fork_pid, 0), second = call(self->w, fork_pid, 0);
 
 	ASSERT_TRUE(x && first > 0 && second > 0);
 	ASSERT_EQ(0, move_process(self->a, first));
@@ -338,7 +338,7 @@ TEST_F(ns, a_single_thread_enters)
 TEST_F(ns, threads_without_their_leader_fill_a_group)
 {
 	long pid = call(self->w, fork_with_threads, 1);
-	long second = call(self->w, fork_one, 0);
+	long second = call(self->w, fork_pid, 0);
 
 	ASSERT_TRUE(pid > 0 && second > 0);
 	ASSERT_EQ(0, move_process(self->a, pid));
@@ -356,9 +356,9 @@ TEST_F(ns, descendants_are_inside)
 
 	ASSERT_TRUE(x && y);
 	ASSERT_EQ(0, move_process(self->a, self->w->pid));
-	first = call(self->w, fork_one, 0);
-	second = call(self->w, fork_one, 0);
-	third = call(self->w, fork_one, 0);
+	first = call(self->w, fork_pid, 0);
+	second = call(self->w, fork_pid, 0);
+	third = call(self->w, fork_pid, 0);
 	ASSERT_TRUE(first > 0 && second > 0 && third > 0);
 	EXPECT_EQ(4, cg_threads(self->a));
 	EXPECT_EQ(-EPERM, move_process(self->top, first));
@@ -383,7 +383,7 @@ static long fork_many(long n)
 	long pid = 0;
 
 	while (n-- > 0 && pid >= 0)
-		pid = fork_one(0);
+		pid = fork_pid(0);
 	return pid < 0 ? pid : 0;
 }
 
@@ -500,7 +500,7 @@ TEST_F(ns, auto_delete_is_a_switch)
 static bool all_deleted(const char *top, struct worker *w)
 {
 	char *last = cg_newf(top, "last%d", rand());
-	long pid = call(w, fork_one, 0);
+	long pid = call(w, fork_pid, 0);
 
 	if (!last || pid <= 0 || cg_set(last, AUTO_DELETE, 1) ||
 	    move_process(last, pid) || call(w, end_process, pid) ||
@@ -513,7 +513,7 @@ static bool all_deleted(const char *top, struct worker *w)
 
 TEST_F(ns, a_group_goes_with_its_last_task)
 {
-	long pid = call(self->w, fork_one, 0), inside;
+	long pid = call(self->w, fork_pid, 0), inside;
 	struct worker *w = self->w;
 
 	ASSERT_GT(pid, 0);
@@ -542,7 +542,7 @@ TEST_F(ns, a_group_goes_with_its_last_task)
 	/* The task that entered is not the last to leave. */
 	ASSERT_EQ(0, cg_set(self->a, AUTO_DELETE, 1));
 	ASSERT_EQ(0, move_process(self->a, w->pid));
-	inside = call(w, fork_one, 0);
+	inside = call(w, fork_pid, 0);
 	ASSERT_GT(inside, 0);
 	worker_kill(w);
 	bc_sleep_ms(50);
@@ -556,7 +556,7 @@ TEST_F(ns, a_group_goes_with_its_last_task)
 /* A task that has ended is not in it, whether it was waited for or not. */
 TEST_F(ns, a_group_goes_before_its_zombies)
 {
-	long pid = call(self->w, fork_one, 0);
+	long pid = call(self->w, fork_pid, 0);
 
 	ASSERT_GT(pid, 0);
 	ASSERT_EQ(0, cg_set(self->a, AUTO_DELETE, 1));
@@ -584,7 +584,7 @@ TEST_F(ns, a_group_stays_while_there_are_threads)
 TEST_F(ns, a_group_stays_while_it_has_groups)
 {
 	char *x = cg_new(self->a, "x");
-	long pid = call(self->w, fork_one, 0);
+	long pid = call(self->w, fork_pid, 0);
 
 	ASSERT_TRUE(x && pid > 0);
 	ASSERT_EQ(0, cg_set(self->a, AUTO_DELETE, 1));
@@ -603,7 +603,7 @@ TEST_F(ns, a_group_stays_while_it_has_groups)
 TEST_F(ns, a_whole_path_goes)
 {
 	char *x, *y;
-	long pid = call(self->w, fork_one, 0);
+	long pid = call(self->w, fork_pid, 0);
 
 	ASSERT_GT(pid, 0);
 	ASSERT_EQ(0, cg_set(self->a, AUTO_DELETE, 1));
@@ -626,7 +626,7 @@ TEST_F(ns, a_whole_path_goes)
 /* It was never left. */
 TEST_F(ns, a_group_that_no_task_entered_stays)
 {
-	long pid = call(self->w, fork_one, 0);
+	long pid = call(self->w, fork_pid, 0);
 
 	ASSERT_GT(pid, 0);
 	ASSERT_EQ(0, cg_set(self->a, AUTO_DELETE, 1));
@@ -645,7 +645,7 @@ TEST_F(ns, a_group_that_no_task_entered_stays)
 /* What counts is what is written when the last one leaves. */
 TEST_F(ns, auto_delete_can_be_taken_back)
 {
-	long pid = call(self->w, fork_one, 0);
+	long pid = call(self->w, fork_pid, 0);
 
 	ASSERT_GT(pid, 0);
 	ASSERT_EQ(0, cg_set(self->a, AUTO_DELETE, 1));
@@ -669,7 +669,7 @@ TEST_F(ns, entry_races_with_exit)
 	for (i = 0; i < bc_rounds(120); i++) {
 		ASSERT_EQ(0, cg_set(self->a, AUTO_DELETE, 1));
 		first = call(self->w, fork_short, rand_r(&random) % 3000);
-		second = call(self->w, fork_one, 0);
+		second = call(self->w, fork_pid, 0);
 		ASSERT_TRUE(first > 0 && second > 0);
 		err = move_process(self->a, first);
 		ASSERT_TRUE(err == 0 || err == -ESRCH);
@@ -801,7 +801,7 @@ FIXTURE_TEARDOWN(with_numtasks)
  */
 TEST_F(with_numtasks, a_refused_attachment_changes_no_count)
 {
-	long first = call(self->w, fork_one, 0);
+	long first = call(self->w, fork_pid, 0);
 	long second = call(self->w, fork_with_threads, 0);
 
 	ASSERT_TRUE(first > 0 && second > 0);
@@ -828,7 +828,7 @@ TEST_F(with_numtasks, a_refused_attachment_changes_no_count)
 /* And no trace of what would have been too many. */
 TEST_F(with_numtasks, a_refused_attachment_is_no_overrun)
 {
-	long first = call(self->w, fork_one, 0);
+	long first = call(self->w, fork_pid, 0);
 	long second = call(self->w, fork_with_threads, 0);
 	int fd;
 
@@ -850,7 +850,7 @@ TEST_F(with_numtasks, a_refused_attachment_is_no_overrun)
 /* A group that removes itself leaves its zombies to its parent. */
 TEST_F(with_numtasks, a_group_that_goes_leaves_its_zombies)
 {
-	long pid = call(self->w, fork_one, 0);
+	long pid = call(self->w, fork_pid, 0);
 
 	ASSERT_GT(pid, 0);
 	ASSERT_EQ(0, cg_set(self->a, AUTO_DELETE, 1));

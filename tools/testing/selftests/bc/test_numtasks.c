@@ -124,33 +124,12 @@ FIXTURE_TEARDOWN(unified)
 	bc_teardown();
 }
 
-/* Processes that a worker has, on a stack. */
-
-static pid_t children[4096];
-static int nchildren;
-
-static long keep_child(pid_t pid)
-{
-	if (pid < 0)
-		return -errno;
-	children[nchildren++] = pid;
-	return 0;
-}
+/* Processes that a worker has. */
 
 static void __attribute__((noreturn)) idle(void)
 {
 	for (;;)
 		pause();
-}
-
-/* Has one more process, which does nothing. */
-static long fork_one(long unused)
-{
-	pid_t pid = fork();
-
-	if (!pid)
-		idle();
-	return keep_child(pid);
 }
 
 /* Does @one @n times, or to the first error. */
@@ -188,28 +167,6 @@ static long fork_until_refused(long most)
 	return until_refused(fork_one, most);
 }
 
-static long end_child(pid_t pid)
-{
-	kill(pid, SIGKILL);
-	return waitpid(pid, NULL, 0) == pid ? 0 : -errno;
-}
-
-/* Ends the @n processes that were made last, and waits for them. */
-static long end_children(long n)
-{
-	long err = 0;
-
-	while (n-- > 0 && nchildren && !err)
-		err = end_child(children[--nchildren]);
-	return err;
-}
-
-static long end_all_children(long unused)
-{
-	(void)unused;
-	return end_children(nchildren);
-}
-
 /* Forks a task that has ended, and that was not waited for: its pid. */
 static long make_zombie(long unused)
 {
@@ -222,31 +179,6 @@ static long make_zombie(long unused)
 	if (keep_child(pid))
 		return -errno;
 	return waitid(P_PID, pid, &info, WEXITED | WNOWAIT) ? -errno : pid;
-}
-
-/* A process that is gone already when this returns. */
-static long fork_and_wait(long unused)
-{
-	pid_t pid = fork();
-
-	(void)unused;
-	if (!pid)
-		_exit(0);
-	if (pid < 0)
-		return -errno;
-	return waitpid(pid, NULL, 0) == pid ? 0 : -errno;
-}
-
-/* How many such can be had, one after the other. */
-static long forks_until_refused(long most)
-{
-	long n = 0, err = 0;
-
-	while (n < most && !err) {
-		err = fork_and_wait(0);
-		n += !err;
-	}
-	return err && err != -EAGAIN ? err : n;
 }
 
 static long vfork_and_wait(long unused)
@@ -1481,7 +1413,7 @@ static long fork_hammer(long rounds)
 			err = fork_and_wait(0);
 			break;
 		case 1:
-			err = nchildren < 6 ? fork_one(0) : end_children(3);
+			err = num_children(0) < 6 ? fork_one(0) : end_children(3);
 			break;
 		case 2:
 			err = nthreads < 6 ? thread_one(0) : end_threads(3);
@@ -1505,7 +1437,7 @@ static long fork_hammer(long rounds)
 static long tasks_of_worker(long unused)
 {
 	(void)unused;
-	return 1 + nchildren + nthreads;
+	return 1 + num_children(0) + nthreads;
 }
 
 /*
@@ -1892,7 +1824,7 @@ static long long rate_refusals(const char *cg)
 	return cg_key(cg, "events", "fork_rate");
 }
 
-/* Those of this very group. */
+/* The refusals of this very group. */
 static long long rate_refused_here(const char *cg)
 {
 	return cg_key(cg, "events.local", "fork_rate");

@@ -16,7 +16,6 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -32,54 +31,21 @@
  * Units of the resource under test. A worker has as many as it is told to;
  * tasks are itself and children of it.
  */
-static pid_t tasks[MANY];
-static long ntasks;
-
-static long task_more(void)
-{
-	pid_t parent = getpid(), pid = fork();
-
-	if (pid < 0)
-		return -errno;
-	if (!pid) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		while (getppid() == parent)
-			pause();
-		_exit(0);
-	}
-	tasks[ntasks++] = pid;
-	return 0;
-}
-
-static void task_less(void)
-{
-	kill(tasks[--ntasks], SIGKILL);
-	waitpid(tasks[ntasks], NULL, 0);
-}
-
 static long hold_tasks(long n)
 {
-	long err = 0;
+	long err = end_children(1 + num_children(0) - n);
 
-	while (1 + ntasks > n)
-		task_less();
-	while (1 + ntasks < n && !err)
-		err = task_more();
+	while (1 + num_children(0) < n && !err)
+		err = fork_bound(0);
 	return err;
 }
 
 static long fill_tasks(long unused)
 {
 	(void)unused;
-	while (1 + ntasks < MANY && !task_more())
+	while (1 + num_children(0) < MANY && !fork_bound(0))
 		;
-	return 1 + ntasks;
-}
-
-static long more_tasks(long unused)
-{
-	(void)unused;
-	return task_more();
+	return 1 + num_children(0);
 }
 
 static long hold_files(long n)
@@ -120,7 +86,7 @@ static const struct resource {
 	.exhausted = -EAGAIN,
 	.hold = hold_tasks,
 	.fill = fill_tasks,
-	.more = more_tasks,
+	.more = fork_bound,
 };
 
 /*
@@ -229,7 +195,7 @@ static long long derived(long long amount, long part, long divisor)
 static const char *victim;
 
 /*
- * All that files say of a group and those below, for comparison: nothing has
+ * All that files say of a group and all below, for comparison: nothing has
  * changed if that has not. "extremes" are part of it: they would tell of a
  * change that was taken back.
  */
@@ -456,7 +422,7 @@ TEST_F(shares, a_guarantee_holds_while_siblings_take_all_else)
 }
 
 /*
- * A ceiling is a limit, for those below, too; and an unused one costs nothing.
+ * A ceiling is a limit, for groups below, too; and an unused one costs nothing.
  */
 TEST_F(shares, a_ceiling_holds_for_all_below)
 {

@@ -17,7 +17,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -123,36 +122,6 @@ static bool give_away(const char *cg)
 
 /* Work */
 
-static pid_t children[4096];
-static int nchildren;
-
-static long fork_one(long unused)
-{
-	pid_t pid = fork();
-
-	(void)unused;
-	if (!pid) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		for (;;)
-			pause();
-	}
-	if (pid < 0)
-		return -errno;
-	children[nchildren++] = pid;
-	return 0;
-}
-
-static long end_children(long unused)
-{
-	(void)unused;
-	while (nchildren) {
-		kill(children[--nchildren], SIGKILL);
-		if (waitpid(children[nchildren], NULL, 0) < 0)
-			return -errno;
-	}
-	return 0;
-}
-
 static bool counts_files(void)
 {
 	return !strcmp(bc_controller, "numfiles");
@@ -161,7 +130,7 @@ static bool counts_files(void)
 /* One unit of what is counted. */
 static long take_one(long unused)
 {
-	return counts_files() ? open_one(unused) : fork_one(unused);
+	return counts_files() ? open_one(unused) : fork_bound(unused);
 }
 
 static long take(long n)
@@ -185,7 +154,8 @@ static long take_until_refused(long most)
 
 static long give_back(long unused)
 {
-	return counts_files() ? close_all(unused) : end_children(unused);
+	return counts_files() ? close_all(unused) :
+				 end_all_children(unused);
 }
 
 static long take_and_give_back(long rounds)
@@ -212,24 +182,6 @@ static long exec_once(long unused)
 	if (pid < 0 || waitpid(pid, &status, 0) < 0)
 		return -errno;
 	return WIFEXITED(status) ? -WEXITSTATUS(status) : -EIO;
-}
-
-/* How many processes can be had, one after the other, @most at most. */
-static long forks_until_refused(long most)
-{
-	long n;
-	pid_t pid;
-
-	for (n = 0; n < most; n++) {
-		pid = fork();
-		if (!pid)
-			_exit(0);
-		if (pid < 0)
-			return errno == EAGAIN ? n : -errno;
-		if (waitpid(pid, NULL, 0) < 0)
-			return -errno;
-	}
-	return n;
 }
 
 /* The machine */
@@ -322,7 +274,7 @@ FIXTURE_SETUP(tenant)
 FIXTURE_TEARDOWN(tenant)
 {
 	set_machine_amount(self->machine);
-	end_children(0);
+	end_all_children(0);
 	bc_teardown();
 }
 
@@ -781,7 +733,7 @@ TEST_F(tenant, fork_rates_on_two_levels)
 
 /* Reads */
 
-/* Reads every file of the group @path and of those below: how many. */
+/* Reads every file of the group @path and of all below: how many. */
 static long read_tree(const char *path)
 {
 	char name[PATH_MAX], buf[4096];
