@@ -41,7 +41,7 @@
 #define BC_GROW_RETRIES		4
 
 /**
- * struct bc_rebalance - two passes over a group and those below
+ * struct bc_rebalance - two passes over a group and all below
  * @top: the group; its @change_mutex is held, if it is not the root
  * @file: the file that is written to, if a write is the reason
  * @privileged: what bc_may_lend() says of @file; -1: not asked yet
@@ -311,7 +311,7 @@ static void bc_rebalance_by(struct bc_rebalance *rb)
 }
 
 /**
- * bc_rebalance() - have a group and those below get what is due
+ * bc_rebalance() - have a group and all below get what is due
  * @bc: the group that was written to, whose @change_mutex is held
  * @file: the file that was written to
  *

@@ -155,7 +155,7 @@ static void bc_count_sharing(struct beancounter *bc, bool sharing)
 		return;
 	/*
 	 * A task that writes to a group above either sees the count, or has
-	 * stored what this is about to read. Pairs with those in bc_follow()
+	 * stored what this is about to read. Pairs with the barriers in bc_follow()
 	 * and bc_machine_changed().
 	 */
 	smp_mb__after_atomic();
@@ -193,7 +193,7 @@ static int bc_set_written(struct beancounter *bc, const struct bc_written *new)
 	return err;
 }
 
-/* The same, and has @bc and those below follow. */
+/* The same, and has @bc and the groups below follow. */
 static int bc_set_and_rebalance(struct beancounter *bc,
 				const struct bc_written *new,
 				const struct file *file)

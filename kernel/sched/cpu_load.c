@@ -131,7 +131,7 @@ struct stretch {
  * @load: the group's pointer to this
  * @css: the group
  * @ops: its controller's
- * @charged: the groups on the levels that have a bound, this or those above
+ * @charged: the groups on the levels that have a bound: this one or above
  * @pass: the last pass of the work that has looked at it
  * @epoch: interval_nr when the interval began
  * @last_usage: the total at the last update
@@ -162,7 +162,7 @@ struct cpu_load_watch {
 static DEFINE_MUTEX(watch_mutex);
 static LIST_HEAD(watches);
 static unsigned int nr_watches;
-static unsigned int nr_rstat;		/* those of groups of v2 */
+static unsigned int nr_rstat;		/* watches of groups of v2 */
 static unsigned int this_pass;
 
 /* Intervals are counted from when their length changed last, or from boot. */

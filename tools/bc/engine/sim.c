@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The engine on a simulated machine: what an operation costs whom
+ * The engine on a simulated machine: what an operation costs the group, its
+ * neighbours and the other CPUs
  *
  * kernel/bc/engine/, compiled as it is, on a machine of up to 256 CPUs with 10 000
  * groups at depths of up to 2000. One thread plays all CPUs: which one is a variable, so

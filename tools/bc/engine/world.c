@@ -270,7 +270,7 @@ void world_end(void)
 	for (g = groups; g; g = g->next)
 		if (g->held)
 			uncharge(g, g->held);
-	/* Those below were made later. */
+	/* Groups below were made later. */
 	for (g = groups; g; g = g->next) {
 		if (!g->removed) {
 			if (usage(g))

@@ -718,7 +718,7 @@ TEST_F(v1_hierarchy, files_outlive_hierarchies)
 		ASSERT_EQ(0, cg_attach(group, w->pid));
 		ASSERT_EQ(0, call(w, open_files, 10));
 		EXPECT_EQ(10, cg_get(group, "usage"));
-		/* Some of those from before, in this hierarchy or another. */
+		/* Some of the groups from before, in this hierarchy or another. */
 		ASSERT_EQ(0, call(w, close_first, 0));
 		ASSERT_EQ(0, call(w, close_first, 0));
 		EXPECT_EQ(10, cg_get(group, "usage"));

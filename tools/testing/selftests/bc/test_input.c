@@ -363,7 +363,7 @@ static long open_all_for_writing(long only_read)
 }
 
 /*
- * A mode is for those without CAP_DAC_OVERRIDE. Those with it may open what they
+ * A mode is for tasks without CAP_DAC_OVERRIDE. Tasks with it may open what they
  * like; they find nothing to write to.
  */
 TEST_F(input, against_the_mode)
