@@ -11,9 +11,12 @@ KVER=${KVER:-6.12}
 JOBS=${JOBS:-$(nproc)}
 O=$(realpath -m "${O:-$ROOT/build/$KVER}")
 PATCHES=$ROOT/patches/$KVER
-# The folders of this repository that become part of a kernel tree.
+# The folders of this repository that become folders of a kernel tree, and those
+# whose files join others in a folder that the kernel has.
 # shellcheck disable=SC2034
 OVERLAY=(kernel/bc include/bc Documentation/bc tools/testing/selftests/bc)
+# shellcheck disable=SC2034
+SHARED=(kernel/cgroup kernel/sched mm)
 export KVER JOBS O KSRC=${KSRC:-}
 export LC_ALL=C
 # What make was told is for us, not for the makes that we call.
@@ -77,6 +80,15 @@ need_build()
 patches()
 {
 	awk -v dir="$PATCHES/" 'NF && !/^#/ { print dir $1 }' "$PATCHES/series"
+}
+
+# The options that the series adds.
+options()
+{
+	{
+		cat "$ROOT/kernel/bc/Kconfig"
+		sed -n 's/^+//p' "$PATCHES"/*.patch
+	} | sed -n 's/^config \([A-Z0-9_]*\)$/\1/p'
 }
 
 # The existing kernel files that the named patches change.

@@ -129,8 +129,8 @@ hidden short i, j, x, y;
 #define covered(c)	(reserved[c] > 0 && taken[c] <= reserved[c])
 #endif
 
-/* Whether something can be at hand in a counter, or below it. */
-#define at_hand(c)	(credit(c) > 0 || keep[c] > 0 || \
+/* Whether something can be kept in a counter, or below it. */
+#define keeps(c)	(credit(c) > 0 || keep[c] > 0 || \
 			 (c == P && (linked[A] || linked[B])))
 
 /*
@@ -157,7 +157,7 @@ hidden short i, j, x, y;
 
 /*
  * A charge that others have in flight may be about to find that a reservation no
- * longer covers what is at hand somewhere.
+ * longer covers what is kept somewhere.
  */
 #ifdef LENDS
 #define may_doom	(running == 1)
@@ -561,7 +561,7 @@ end:	do
 			fi;
 			note_above(j);
 #ifndef BREAK_UNCOVERED
-			/* It was covered, and something may be at hand there. */
+			/* It was covered, and something may be kept there. */
 			if
 			:: i && !covered(j) && (shut(M) || shut(P)) ->
 				above = above | (shut(M) -> bit(M) : bit(P))
@@ -584,7 +584,7 @@ end:	do
 	   }
 	/* Before it is refused it drains where there was no room. */
 	:: d_step { pc == retry -> drain(where, charge_look) }
-	/* What has crossed a barrier leaves nothing at hand that did not ask for it. */
+	/* What has crossed a barrier leaves nothing kept that did not ask for it. */
 	:: d_step {
 		pc == charge_end ->
 		if
@@ -743,7 +743,7 @@ end:	do
 #endif
 		hand = x;
 		x = 0;
-		unlinked = !at_hand(pos);
+		unlinked = !keeps(pos);
 		pc = visit_give
 	   }
 	/* Under the lock of its parent. */
@@ -780,7 +780,7 @@ end:	do
 #ifdef BREAK_RECHECK
 		unlinked = false;
 #else
-		unlinked = at_hand(pos);
+		unlinked = keeps(pos);
 #endif
 		pc = (unlinked -> visit_relink : visit_next)
 	   }
@@ -1144,7 +1144,7 @@ end:	do
 
 /* With a closed bank no credit is left, nor below what was drained. */
 #define idle_credit(g)	(!removed[g] && credit(g) > keep[g])
-#define found(g)	(removed[g] -> !linked[g] : !at_hand(g) || (linked[g] && linked[P]))
+#define found(g)	(removed[g] -> !linked[g] : !keeps(g) || (linked[g] && linked[P]))
 #ifdef LENDS
 #define is_drained	true	/* a covered child may keep some, and be no longer covered */
 #else

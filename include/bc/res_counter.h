@@ -4,7 +4,7 @@
  *
  * The engine under the beancounters. It knows no cgroup: the code that embeds a
  * res_counter says through res_counter_ops what is to happen on a refusal. The
- * model and its invariants are set out in Documentation/bc/res_counter.rst, the
+ * model and its invariants are set out in Documentation/bc/res_counter.rst. The
  * argument for each race stands where the race is, in kernel/bc/engine/.
  */
 #ifndef _BC_RES_COUNTER_H
@@ -23,7 +23,7 @@
 
 #include <asm/local.h>
 
-/* A bound that nothing reaches; also the largest amount there is. */
+/* No bound; also the largest amount there is. */
 #define RES_COUNTER_MAX		((u64)S64_MAX)
 
 /* What can become of the limit when a reservation changes. */
@@ -61,7 +61,7 @@ struct res_root;
  * @usage: what @counter (or the machine) had given away then
  * @bound: the bound that was in the way
  * @at: which bound: %BC_BARRIER or %BC_LIMIT
- * @machine: it is the machine's
+ * @machine: the bound is the machine's
  */
 struct res_refusal {
 	struct res_counter	*counter;
@@ -84,8 +84,8 @@ struct res_refusal {
  *	@may_block, and return true to have the charge tried once more.
  * @refused: a charge was refused for good
  * @forced: a %BC_FORCE charge passed a limit; described like a refusal
- * @room: units have come back to @counter (%NULL: to the machine), which
- *	res_counter_await_room() was asked to tell of
+ * @room: units have come back to @counter (%NULL: to the machine), for which
+ *	res_counter_await_room() was called
  * @drain_later: calls res_counter_drain() for @counter (%NULL:
  *	res_root_drain()) soon, in task context
  * @owner_freed: an owner below @root is no more
@@ -95,7 +95,7 @@ struct res_refusal {
  * @put: ends what @tryget began
  *
  * All but @capacity and @tryget are called without the engine's locks and in
- * the context of the charge or uncharge. A counter that they are handed stays
+ * the context of the charge or uncharge. The counter that is passed stays
  * allocated during the call. All are optional.
  */
 struct res_counter_ops {
@@ -131,8 +131,8 @@ struct res_slot_info;
  *	at a time.
  * @returned: units that were uncharged to here, for the statistics
  * @cap: the most that is kept
- * @kinds: what became charged units of each kind here, less what was uncharged,
- *	and is not noted in the counter yet
+ * @kinds: units of each kind that were charged here, less what was uncharged,
+ *	and that the counter does not have yet
  * @info: the rest, which the fast path does not touch
  */
 struct res_slot {
@@ -152,13 +152,13 @@ struct res_stock {
 	struct res_slot		slot[RES_SLOTS];
 };
 
-/* A closed slot: whatever is put in or asked for, it stays negative. */
+/* A closed slot: whatever is put in or taken out, it stays negative. */
 #define RES_SLOT_CLOSED		(LONG_MIN / 2)
 
 /* The most that goes through a slot at a time. */
 #define RES_SLOT_MAX		(LONG_MAX / 64)
 
-/* Owner of a slot that is no group's, and of a counter that was removed. */
+/* Owner of a slot that no group uses, and of a counter that was removed. */
 #define RES_OWNER_NONE		((struct res_owner *)ERR_PTR(-ENOENT))
 #define RES_OWNER_REMOVED	((struct res_owner *)ERR_PTR(-ESRCH))
 
@@ -167,17 +167,18 @@ struct res_stock {
  * @ops: see &struct res_counter_ops
  * @stock: each CPU's stock; allocated by res_root_init() where it is %NULL
  * @info: the rest of it
- * @stock_allocated: res_root_init() did that
- * @batch_min: units that a CPU or a group takes more than it needs, at least
- * @batch_max: and at most
+ * @stock_allocated: res_root_init() has allocated @stock
+ * @batch_min: how many units more than it needs a CPU or a group takes at least
+ * @batch_max: how many at most
  * @kinds: how many kinds of units there are
- * @batch_tight: as much as a group keeps where little is left
- * @closed: no more is to be given out than is needed
- * @state: likewise, as little is left: a hint
+ * @batch_tight: how many a group keeps where little is left
+ * @closed: number of drains and waits for which no more is given out than
+ *	needed
+ * @state: how much is left in the machine, see &enum res_state: a hint
  * @lock: guards @active
- * @active: counters below the root that have units at hand, or below which
- *	there are such
- * @awaited: somewhere room is waited for
+ * @active: counters directly below the root that keep units, or below which
+ *	others do
+ * @awaited: room() is to be called when units come back
  * @usage: units that the counters directly below have taken together
  *
  * All trees of a resource meet here, in one atomic word that is touched once
@@ -203,7 +204,7 @@ struct res_root {
 };
 
 /*
- * How much a counter has left, for those below: enough; little, so that they
+ * How much a counter has left for the counters below: enough; little, and they
  * keep next to nothing; or it is above its barrier or being drained, and they
  * keep nothing.
  */
@@ -228,12 +229,12 @@ enum res_state {
  * @removed: nothing is charged here any more; see res_counter_remove()
  * @gone: what was held is the parent's now
  * @lock: guards all that follows up to @path, and changes of the bounds
- * @closed: for so many reasons the state is RES_SHUT, whatever is left
+ * @closed: number of drains and waits for which the state is RES_SHUT
  * @used: units given away: to objects, to CPUs' stock, to children
  * @taken: units taken out of the parent: max(@used, @reserved) and the credit
  * @keep: the most credit that is kept; 0: the bank is closed
- * @lower: as long as @used is not below, ...
- * @upper: ... but below this, @state is right
+ * @lower: @state is right while @used is at least this ...
+ * @upper: ... and less than this
  * @unsent: of the totals, what the parent's do not have yet
  * @kinds: units of each kind that objects hold, here and below
  * @unsent_kinds: of these, what the parent does not have yet
@@ -241,17 +242,16 @@ enum res_state {
  *	res_counter_restart_max(); stock included
  * @min_usage: the lowest usage since it was last reset, likewise
  * @inherited: of @used, units that removed descendants have left behind
- * @given: of @used, units that children have taken, and such as are on their
- *	way
+ * @given: of @used, units that children have taken, and units on their way
  * @epoch: counts how often the bank was closed; see kernel/bc/engine/bank.c
  * @crossed: a barrier_hit() is due
  * @awaited: room() is to be called when units come back
  * @slots: the CPUs' open slots
- * @active: children that have units at hand, or below which there are such
+ * @active: children that keep units, or below which others do
  * @sent: totals that the parent has
  * @lent: sum of the children's @reserved
- * @pledged: sum of what each child has reserved or pledged, the greater of the
- *	two: so much can the children take without being asked
+ * @pledged: sum over the children of the greater of @reserved and @pledged:
+ *	what they can take without a refusal by this counter
  * @old_max: the highest usage before res_counter_restart_max()
  * @base: totals when they were reset
  * @path: the counters from the uppermost to this one
@@ -315,8 +315,7 @@ struct res_counter {
 /**
  * struct res_snapshot - what a counter has to show
  * @usage: units held, descendants included, and units lent, used or not
- * @stocked: units besides that are at hand here and below, in banks and in
- *	stock
+ * @stocked: units besides that are kept here and below, in banks and in stock
  * @held: of @usage, units charged to this very counter
  * @inherited: of @usage, units that removed descendants have left behind
  * @reserved: units taken out of the parent for this counter alone
@@ -349,7 +348,7 @@ struct res_snapshot {
 	u64	failcnt;
 };
 
-/* What res_counter_reset() can set back. */
+/* What res_counter_reset() can reset. */
 #define RES_RESET_MAX		BIT(0)
 #define RES_RESET_MIN		BIT(1)
 #define RES_RESET_TOTALS	BIT(2)
@@ -410,9 +409,8 @@ static inline bool res_slot_closed(long units)
 }
 
 /*
- * Whether there is less than nothing after @n was taken. What
- * asm-generic/local.h has for that is a fully ordered atomic operation: this
- * needs no order.
+ * Subtracts @n and returns whether the result is negative. asm-generic/local.h
+ * has a fully ordered atomic operation for that; no order is needed here.
  */
 static __always_inline bool res_slot_take(struct res_slot *slot, unsigned long n)
 {
@@ -477,7 +475,7 @@ static __always_inline bool res_stock_uncharge(struct res_stock __percpu *stock,
 		return false;
 	local_add(n, &slot->returned);
 	local_add(n, &slot->units);
-	/* Closed is beyond all bounds, too. */
+	/* A closed slot is above its cap, too: @units is negative. */
 	if (unlikely((unsigned long)local_read(&slot->units) > slot->cap))
 		__res_slot_settle(slot);
 	return true;
@@ -488,9 +486,9 @@ static __always_inline bool res_stock_uncharge(struct res_stock __percpu *stock,
  * @stock: that of a resource with kinds
  * @owner: what some units are charged to: they must not have been uncharged yet
  * @kind: the kind
- * @n: so many became units of this kind; negative: so many are none any more
+ * @n: how many units became units of this kind; negative: ceased to be
  *
- * For information only: no bound is asked. Units of a kind count in the counter
+ * For information only: there is no bound. Units of a kind count in the counter
  * that was charged and in all above.
  *
  * Context: Any context but NMI; preemption off.
@@ -506,7 +504,7 @@ static __always_inline void res_stock_note(struct res_stock __percpu *stock,
 		return;
 	}
 	local_add(n, &slot->kinds[kind]);
-	/* Closed meanwhile, perhaps after all was noted that was there. */
+	/* The slot was closed, perhaps before this was noted. */
 	if (unlikely(res_slot_closed(local_read(&slot->units))))
 		__res_slot_settle_kinds(slot);
 }
@@ -518,8 +516,8 @@ static __always_inline void res_stock_note(struct res_stock __percpu *stock,
  * @n: see res_stock_charge()
  * @kind: see res_stock_note()
  *
- * A slot that had the units was open when they were taken, after they were
- * noted: it is noted at the latest when that is closed.
+ * The kind is noted before the units are taken. If the slot has the units, it
+ * was open when they were taken: the note is there when the slot is closed.
  *
  * Context: Any context but NMI; preemption off.
  * Return: Whether @n units were charged to @owner, and noted.
@@ -561,7 +559,7 @@ res_stock_uncharge_kind(struct res_stock __percpu *stock,
 	local_sub(n, &slot->kinds[kind]);
 	local_add(n, &slot->returned);
 	local_add(n, &slot->units);
-	/* Closed is beyond all bounds, too. */
+	/* A closed slot is above its cap, too: @units is negative. */
 	if (unlikely((unsigned long)local_read(&slot->units) > slot->cap))
 		__res_slot_settle(slot);
 	return true;

@@ -7,15 +7,15 @@
  *	due reservation	= parent's guarantee * min_shares / parent's divisor
  *	due limit	= parent's ceiling   * max_shares / parent's divisor
  *
- * rounded down. Of one that does not, what was written is due, or nothing and
- * no limit. A group's guarantee is what is due, as far as it is reserved; its
- * ceiling is the due limit, but no more than its parent's ceiling. Both start
- * with what the machine has.
+ * rounded down. A group that does not is due what was written; if nothing was
+ * written, no reservation and no limit. A group's guarantee is what is due, as
+ * far as it is reserved. Its ceiling is the due limit, but no more than its
+ * parent's ceiling. Both start with what the machine has.
  *
  * Guarantee and ceiling are computed and stored under the locks of parent and
- * child, from what is written and reserved at that moment. Whatever changes one
- * of these computes them afterwards, so that the last to do so has seen
- * everything.
+ * child, from what is written and reserved at that moment. A task that changes
+ * one of these computes them afterwards, so that the last task to do so has
+ * seen every change.
  */
 
 #include <linux/cgroup.h>
@@ -48,6 +48,26 @@ struct beancounter *bc_get_next_child(struct beancounter *parent,
 	} while (css && !css_tryget(css));
 	rcu_read_unlock();
 	return css ? css_bc(css) : NULL;
+}
+
+/**
+ * bc_next_child() - step through the children of a group
+ * @parent: the group
+ * @pos: the child that the last step returned, whose reference is put; %NULL:
+ *	this is the first step
+ *
+ * Context: Task context, may sleep.
+ * Return: The next one, with a reference; %NULL: there is none.
+ */
+struct beancounter *bc_next_child(struct beancounter *parent,
+				  struct beancounter *pos)
+{
+	struct beancounter *next = bc_get_next_child(parent, pos);
+
+	if (pos)
+		css_put(&pos->css);
+	cond_resched();
+	return next;
 }
 
 /**
@@ -118,11 +138,10 @@ static void bc_set_entitlement(struct beancounter *bc, u64 guarantee,
 }
 
 /**
- * bc_update_entitlement() - work out what the children of a group have shares
- * of
+ * bc_update_entitlement() - compute what the children of a group have shares of
  * @bc: the group, perhaps the root
  *
- * To be called after a change of what is written to it, or of its reservation.
+ * To be called after a change of what is written to @bc, or of its reservation.
  *
  * Context: Task context.
  */
@@ -151,29 +170,25 @@ void bc_update_entitlement(struct beancounter *bc)
 }
 
 /**
- * bc_calc_reclaimable() - what groups by shares would give back
+ * bc_calc_reclaimable() - what children that live by shares would give back
  * @bc: their parent, whose @change_mutex is held
- * @limit: the limit that it is to have
+ * @limit: the limit that @bc is to have
  *
- * What a child uses counts, with what that has lent: it may have more to give
- * back than this says.
+ * What a child uses counts, with what the child has lent: it may have more to
+ * give back than this says.
  *
  * Context: Task context, may sleep.
  * Return: By how much less @bc would use.
  */
 u64 bc_calc_reclaimable(struct beancounter *bc, u64 limit)
 {
-	struct beancounter *child = NULL, *next;
+	struct beancounter *child = NULL;
 	struct bc_written written;
 	struct res_snapshot snap;
 	u64 reserved, spare = 0;
 	bool by_shares;
 
-	while ((next = bc_get_next_child(bc, child))) {
-		if (child)
-			css_put(&child->css);
-		child = next;
-		cond_resched();
+	while ((child = bc_next_child(bc, child))) {
 		spin_lock(&bc->lock);
 		written = bc_get_written(child);
 		reserved = written.min;
@@ -196,7 +211,5 @@ u64 bc_calc_reclaimable(struct beancounter *bc, u64 limit)
 		spare += max(snap.usage, snap.reserved) -
 			 max(snap.usage, reserved);
 	}
-	if (child)
-		css_put(&child->css);
 	return spare;
 }

@@ -112,6 +112,8 @@ static inline bool bc_by_shares(const struct bc_shares *shares)
 
 struct beancounter *bc_get_next_child(struct beancounter *parent,
 				      struct beancounter *pos);
+struct beancounter *bc_next_child(struct beancounter *parent,
+				  struct beancounter *pos);
 u64 bc_fraction(u64 amount, int shares, int divisor);
 void bc_calc_due(struct beancounter *parent, const struct bc_written *written,
 		 struct bc_due *due);

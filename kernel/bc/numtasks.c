@@ -11,36 +11,39 @@
  * machine together; it comes first, and lets a fork pass that a reservation
  * covers.
  *
- * A unit goes where its task goes. Moving in never fails, so that a full group can
- * be entered by who comes to help, and is seen in "forced".
+ * A unit goes where its task goes. Moving in never fails, so that an
+ * administrator's task can enter a full group. It is seen in "forced".
  *
  * Whose unit it is
  *
- * Every task that is not in the root group has one unit charged to the group of its
- * css_set, from can_fork() to release() or cancel_fork(); nothing in the task says
- * so. This holds at every moment because the css_set changes with the unit:
+ * Every task that is not in the root group has one unit charged to the group of
+ * its css_set, from can_fork() to release() or cancel_fork(); nothing in the
+ * task says so. This holds at every moment because the css_set changes with the
+ * unit:
  *
- *  - A fork charges the group of the css_set that the new task is going to have,
- *    CLONE_INTO_CGROUP included. Cgroup core keeps that as it is until the fork is
- *    through or was cancelled: it holds cgroup_threadgroup_rwsem for reading
- *    meanwhile (and cgroup_mutex, for another group than the parent's own).
- *  - A migration holds the rwsem for writing, unless it is current alone that moves,
- *    which does not fork meanwhile. can_attach() moves the units of all the tasks in
- *    the set, cancel_attach() moves them back.
- *  - An exiting task is not migrated any more. Its css_set, and with it the css, stays
- *    until after release().
+ *  - A fork charges the group of the css_set that the new task is going to
+ *    have, CLONE_INTO_CGROUP included. Cgroup core keeps that as it is until
+ *    the fork is through or was cancelled: it holds cgroup_threadgroup_rwsem
+ *    for reading meanwhile (and cgroup_mutex, for another group than the
+ *    parent's own).
+ *  - A migration holds the rwsem for writing, unless it is current alone that
+ *    moves, which does not fork meanwhile. can_attach() moves the units of all
+ *    the tasks in the set, cancel_attach() moves them back.
+ *  - An exiting task is not migrated any more. Its css_set, and with it the
+ *    css, stays until after release().
  *
- * A group can be removed while it has zombies. Its units are its parent's then, but
- * zombies do not know: they are returned by way of the group's owner, which
- * the css keeps as long as it exists, and which finds out where they are now.
+ * A group can be removed while it has zombies. Its units are its parent's then.
+ * A zombie's css_set still names the group: its unit is returned by way of the
+ * group's owner, which the css keeps as long as it exists, and which finds out
+ * where the unit is now.
  *
  * The fork rate
  *
  * A brake for fork bombs: at most fork_rate forks in an interval of
- * fork_rate_interval_ms, in the group and below. Intervals are aligned, to multiples
- * of their length on the monotonic clock, so that there can be twice as many in a
- * period of that length that does not begin with one. Nobody is exempt: it is for
- * tasks that can fork in spite of everything else.
+ * fork_rate_interval_ms, in the group and below. Intervals are aligned, to
+ * multiples of their length on the monotonic clock, so that there can be twice
+ * as many in a period of that length that does not begin with one. Privileged
+ * tasks are not exempt: the brake is for bombs that all other bounds let pass.
  *
  * Each group has a lock for its count, which is held for a few instructions and
  * never together with that of another group. A fork is counted level by level,
@@ -50,8 +53,8 @@
  *  - The rate is never exceeded: a group compares and counts under its lock.
  *  - All levels are looked at before the fork is charged, so that a count is
  *    taken back only where two forks race. A group may then refuse one fork
- *    because of another that is about to be refused higher up. pids does the
- *    same near its limit.
+ *    because of another fork that is about to be refused higher up. pids does
+ *    the same near its limit.
  *  - A count is taken back only if its interval is surely not over. Otherwise
  *    it stays: the group may have one fork less in that interval than its rate.
  *
@@ -120,7 +123,10 @@ static struct numtasks_group *bc_group(struct beancounter *bc)
 	return container_of(bc, struct numtasks_group, bc);
 }
 
-/* The group that a css stands for; %NULL: the root, whose tasks are not counted. */
+/*
+ * The group that a css stands for; %NULL: the root, whose tasks are not
+ * counted.
+ */
 static struct numtasks_group *css_group(struct cgroup_subsys_state *css)
 {
 	if (!static_branch_unlikely(&bc_numtasks_key) || !css->parent)
@@ -195,7 +201,9 @@ static void rate_undo(struct numtasks_group *group, u64 start)
 	spin_unlock(&group->rate_lock);
 }
 
-/* Whether one more fork is within all rates; if so, and with @count, counts it. */
+/*
+ * Whether one more fork is within all rates; if so, and with @count, counts it.
+ */
 static int rate_check(struct numtasks_group *group, bool count)
 {
 	const u64 start = ktime_get_ns();
@@ -414,7 +422,7 @@ static void numtasks_release(struct task_struct *task)
 	numtasks_uncharge(css_group(task_css(task, numtasks_cgrp_id)));
 }
 
-/* Moves a unit, in one step: nobody is to take it in between. */
+/* Moves a unit, in one step: no fork can take it in between. */
 static void numtasks_move(struct cgroup_subsys_state *from_css,
 			  struct cgroup_subsys_state *to_css)
 {
@@ -451,7 +459,7 @@ static void numtasks_cancel_attach(struct cgroup_taskset *tset)
 
 /* Groups */
 
-/* Mainline lets nobody pass. */
+/* Mainline's check of threads-max has no exception for the privileged. */
 static u64 numtasks_capacity(enum bc_severity severity)
 {
 	return READ_ONCE(max_threads);

@@ -4,16 +4,16 @@
  *
  * A group that is short of what it is due by its shares waits in a list of the
  * group that can make up for it: its parent, where the guarantee is lent to
- * others; an ancestor without units (the root: the machine), of which the
- * engine says when some come back; itself, where it has more than what is due,
- * and that is in use. When something happens there, the waiting groups go to a
- * list of the resource, and a work item tries each again. It runs for a
- * twentieth of the time at most, however often units come and go.
+ * other children; an ancestor without units (the root: the machine), of which
+ * the engine says when some come back; the group itself, where it has more than
+ * what is due, and that is in use. When something happens there, the waiting
+ * groups go to a list of the resource, and a work item tries each again. It
+ * runs for a twentieth of the time at most, however often units come and go.
  *
  * The lists are guarded by a spinlock of the resource, a leaf, that is held for
- * a constant time. A group that goes offline leaves them, so that what is in a
- * list is online, as is the group to which the list belongs: itself or one
- * above.
+ * a constant time. A group that goes offline leaves its list. So a group in a
+ * list is online, and so is the group to which the list belongs: the same group
+ * or one above.
  */
 
 #include <linux/atomic.h>
@@ -27,7 +27,10 @@
 
 #include "internal.h"
 
-/* How long the work item pauses at least, and in multiples of its last run. */
+/*
+ * The work item pauses for so long at least, and for so many times its last
+ * run.
+ */
 #define BC_REBALANCE_PAUSE	(HZ / 20)
 #define BC_REBALANCE_REST	20
 
@@ -60,7 +63,8 @@ static void bc_wait_in(struct beancounter *bc, struct list_head *list)
  * @at: the group that can make up for it, itself or one above
  * @units: by units that come back to it
  *
- * Where that has just happened, it is not told: the caller looks once more.
+ * What came back just before this call wakes no group: the caller looks once
+ * more.
  *
  * Context: Task context.
  */
@@ -107,7 +111,7 @@ void bc_retry_later(struct beancounter *bc)
 	bc_queue_work(bc->res);
 }
 
-/* Has those that wait at @bc try again, soon. */
+/* Has the groups that wait at @bc try again, soon. */
 static void bc_wake_at(struct beancounter *bc)
 {
 	const struct bc_resource *res = bc->res;
@@ -121,10 +125,8 @@ static void bc_wake_at(struct beancounter *bc)
 }
 
 /**
- * bc_wake_waiters() - something may be there for groups that wait
- * @bc: the group to which an amount was written, or that is gone
- *
- * They wait at @bc or above.
+ * bc_wake_waiters() - have groups that wait at a group or above try again
+ * @bc: the group to which an amount was written, or a child of which is gone
  *
  * Context: Task context. Takes as long as there are levels above, if any group
  * of the resource waits.
@@ -144,12 +146,12 @@ void bc_wake_waiters(struct beancounter *bc)
 }
 
 /**
- * bc_room() - the engine has units again that were asked for
+ * bc_room() - units have come back to a counter that was asked to say so
  * @root: the resource's
- * @counter: where; %NULL: the machine has
+ * @counter: the counter; %NULL: they have come back to the machine
  *
  * Context: Any context but NMI, in the midst of an uncharge. Queueing a work
- * item takes a lock, which irq_work lets us do later.
+ * item takes a lock; irq_work does that later.
  */
 void bc_room(struct res_root *root, struct res_counter *counter)
 {
@@ -157,7 +159,7 @@ void bc_room(struct res_root *root, struct res_counter *counter)
 		container_of(root, struct bc_resource_state, root)->res;
 	struct beancounter *bc = counter ? counter_bc(counter) : res->state->machine;
 
-	/* Without a reference left, no group below is there to wait. */
+	/* If there is no reference left, there is no group below to wait. */
 	if (atomic_xchg(&bc->has_room, 1) || !css_tryget(&bc->css))
 		return;
 	llist_add(&bc->room, &res->state->rooms);
@@ -185,7 +187,7 @@ static void bc_wake_rooms(const struct bc_resource *res)
 /**
  * bc_pending_begin() - begin to look at groups for which something has happened
  * @res: the resource
- * @list: an empty list, which gets those that there are now
+ * @list: an empty list, which gets the groups
  *
  * Context: The work item.
  */
@@ -198,7 +200,7 @@ void bc_pending_begin(const struct bc_resource *res, struct list_head *list)
 }
 
 /**
- * bc_pending_next() - take the next one
+ * bc_pending_next() - take the next group
  * @res: the resource
  * @list: from bc_pending_begin()
  *

@@ -8,7 +8,7 @@
  *  1. Shrinking, children before parents. A reservation falls to what is due at
  *     once; below a strict group, where it is a limit, not below usage.
  *  2. Growing, parents before children, up to what is due, but no more than the
- *     parent's guarantee leaves beside what is lent to others.
+ *     parent's guarantee leaves beside what is lent to other children.
  *
  * So a reservation by shares never grows beyond what its parent has for it. A
  * pass enters only groups for which something has changed and below which a
@@ -16,9 +16,9 @@
  * again: see pending.c.
  *
  * No lock is held for the tree. A pass holds a reference to the group that it
- * is at, and a child's change_mutex while it changes amounts of that child. It
- * may be held by a task that is throttled; a pass waits for a moment in all,
- * and leaves the child to the work item then, which waits for none.
+ * is at, and a child's change_mutex while it changes amounts of that child. A
+ * task that is throttled may hold that mutex. A pass waits for a tenth of a
+ * second in all; then it leaves the child to the work item, which never waits.
  */
 
 #include <linux/atomic.h>
@@ -41,10 +41,10 @@
 #define BC_GROW_RETRIES		4
 
 /**
- * struct bc_rebalance - two passes over a group and those below
+ * struct bc_rebalance - two passes over a group and all below
  * @top: the group; its @change_mutex is held, if it is not the root
- * @file: the file that is written to, if that is the reason
- * @privileged: what bc_may_lend() says of it; -1: not asked yet
+ * @file: the file that is written to, if a write is the reason
+ * @privileged: what bc_may_lend() says of @file; -1: not asked yet
  * @patience: jiffies that may still be spent waiting for mutexes
  */
 struct bc_rebalance {
@@ -95,7 +95,7 @@ static bool bc_walk_next(struct bc_walk *walk, bool descend)
 
 /* The passes */
 
-/* Whether @bc may be changed; if not, the work item does that later. */
+/* Whether @bc is locked now; if not, the work item changes it later. */
 static bool bc_trylock(struct bc_rebalance *rb, struct beancounter *bc)
 {
 	if (bc == rb->top)
@@ -117,9 +117,9 @@ static void bc_unlock(struct bc_rebalance *rb, struct beancounter *bc)
 }
 
 /*
- * What a strict group may lend to @bc as its share of the ceiling comes to
+ * What a strict group may lend to @bc when its share of the ceiling comes to
  * more: out of shared room, if a privileged task has written that share, and no
- * other task has made it more since.
+ * task without privileges has made it more since.
  */
 static enum bc_lend bc_wall_lends(struct bc_rebalance *rb,
 				  struct beancounter *bc)
@@ -154,8 +154,9 @@ static bool bc_has_due(struct beancounter *bc, const struct bc_due *due)
 }
 
 /*
- * One try. Returns 0 if @bc has what is due, or -errno, with the group in *@at
- * where it can wait for the rest, and in *@lacks if that has to get units.
+ * One try. Returns 0 if @bc has what is due, or -errno, with *@at the group
+ * where @bc can wait for the rest; *@lacks is the same if units must come back
+ * to it, or NULL.
  */
 static int bc_try_grow(struct bc_rebalance *rb, struct beancounter *bc,
 		       struct beancounter **at, struct beancounter **lacks)
@@ -214,13 +215,17 @@ static void bc_grow(struct bc_rebalance *rb, struct beancounter *bc)
 		}
 		if (at == waits_at)
 			break;
-		/* Once more, for what has come just before it could be told. */
+		/*
+		 * Once more: what came back before bc_wait_at() woke no group.
+		 */
 		bc_wait_at(bc, at, lacks);
 		waits_at = at;
 	} while (tries--);
 }
 
-/* The first pass; without @top itself if a write to it is yet to decide. */
+/*
+ * The first pass; not @top itself (!@itself), if a write is yet to change it.
+ */
 static void bc_shrink(struct bc_rebalance *rb, bool itself)
 {
 	struct bc_walk walk = bc_walk_begin(rb->top);
@@ -306,7 +311,7 @@ static void bc_rebalance_by(struct bc_rebalance *rb)
 }
 
 /**
- * bc_rebalance() - have a group and those below get what is due
+ * bc_rebalance() - have a group and all below get what is due
  * @bc: the group that was written to, whose @change_mutex is held
  * @file: the file that was written to
  *
@@ -355,7 +360,7 @@ void bc_machine_changed(const struct bc_resource *res)
 		.patience = BC_REBALANCE_PATIENCE,
 	};
 
-	/* Not on this machine. */
+	/* There is no root group, or not yet. */
 	if (!res->state->machine)
 		return;
 	/* Pairs with that in bc_count_sharing(). */

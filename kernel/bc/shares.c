@@ -7,11 +7,11 @@
  * entitlement.c, how groups follow in rebalance.c. Here are the file "shares",
  * and what a write of an amount has to do besides where shares are in use.
  *
- * A written reservation is there when the write returns, be it by shares, or
- * the write is refused and has changed nothing. So the engine is asked first,
- * and then what was written is stored, for all to follow. A lower reservation,
- * which cannot fail, goes the other way: groups below give back before their
- * parent does.
+ * When a write of a reservation or of shares returns, the reservation is there;
+ * or the write was refused and has changed nothing. So the engine is asked
+ * first. Then what was written is stored, and the groups below follow. A lower
+ * reservation, which cannot fail, goes the other way: groups below give back
+ * before their parent does.
  */
 
 #include <linux/ctype.h>
@@ -113,7 +113,7 @@ bool bc_check_shares(const struct bc_shares *shares, int of, u64 parts,
 	return shares->max < 0 || shares->min <= shares->max;
 }
 
-/* The part of its parent's that a group takes for itself, or would. */
+/* How many of its parent's shares a group with @shares takes for itself. */
 static int bc_calc_part(bool parent_strict, const struct bc_shares *shares)
 {
 	return max(parent_strict ? shares->max : shares->min, 0);
@@ -129,8 +129,8 @@ static void bc_set_part(struct beancounter *bc, int part)
 }
 
 /*
- * Counts @bc as one that lives by shares, or not, in all groups above. What
- * these guarantee was not followed while there was none.
+ * Counts @bc in all groups above as a group that lives by shares, or does not.
+ * While none did, the guarantees of the groups above were not kept up to date.
  */
 static void bc_count_sharing(struct beancounter *bc, bool sharing)
 {
@@ -155,7 +155,7 @@ static void bc_count_sharing(struct beancounter *bc, bool sharing)
 		return;
 	/*
 	 * A task that writes to a group above either sees the count, or has
-	 * stored what this is about to read. Pairs with those in bc_follow()
+	 * stored what this is about to read. Pairs with the barriers in bc_follow()
 	 * and bc_machine_changed().
 	 */
 	smp_mb__after_atomic();
@@ -193,7 +193,7 @@ static int bc_set_written(struct beancounter *bc, const struct bc_written *new)
 	return err;
 }
 
-/* The same, and has @bc and those below follow. */
+/* The same, and has @bc and the groups below follow. */
 static int bc_set_and_rebalance(struct beancounter *bc,
 				const struct bc_written *new,
 				const struct file *file)
@@ -207,7 +207,7 @@ static int bc_set_and_rebalance(struct beancounter *bc,
 	return 0;
 }
 
-/* Whether all that is in the way of a limit is what groups below could give. */
+/* Whether @limit fits once groups below have given back what they can. */
 static bool bc_can_shrink_to(struct beancounter *bc, u64 limit,
 			     bool not_below_usage)
 {
@@ -230,7 +230,7 @@ static bool bc_can_shrink_to(struct beancounter *bc, u64 limit,
  * @not_below_usage: refuse a limit below usage, as v1 does
  * @file: the file that is written to
  *
- * Ends its living by shares, as far as the limit is concerned.
+ * The group's limit does not follow shares any more.
  *
  * Context: Task context, may sleep.
  * Return: As bc_set_limit().
@@ -251,7 +251,9 @@ int bc_shares_set_limit(struct beancounter *bc, u64 limit,
 			return err;
 		bc_shrink_below(bc);
 		err = bc_set_limit(bc, limit, not_below_usage, file);
-		/* A charge was faster: all get back what they had. */
+		/*
+		 * A charge was faster: the groups below get back what they had.
+		 */
 		if (err) {
 			bc_set_and_rebalance(bc, &old, file);
 			return err;
@@ -266,7 +268,7 @@ int bc_shares_set_limit(struct beancounter *bc, u64 limit,
  * @reserved: units
  * @file: the file that is written to
  *
- * Ends its living by shares, as far as the reservation is concerned.
+ * The group's reservation does not follow shares any more.
  *
  * Context: Task context, may sleep.
  * Return: As bc_set_reserved().
@@ -294,23 +296,17 @@ int bc_shares_set_reserved(struct beancounter *bc, u64 reserved,
  */
 static void bc_update_highest(struct beancounter *bc)
 {
-	struct beancounter *child = NULL, *next;
+	struct beancounter *child = NULL;
 
 	spin_lock(&bc->lock);
 	bc->highest = BC_SHARES_DONT_CARE;
 	spin_unlock(&bc->lock);
-	while ((next = bc_get_next_child(bc, child))) {
-		if (child)
-			css_put(&child->css);
-		child = next;
-		cond_resched();
+	while ((child = bc_next_child(bc, child))) {
 		spin_lock(&bc->lock);
 		if (READ_ONCE(child->online))
 			bc->highest = max(bc->highest, child->shares.max);
 		spin_unlock(&bc->lock);
 	}
-	if (child)
-		css_put(&child->css);
 }
 
 /* Writes the divisor of the root, which has nothing else. */
@@ -395,8 +391,8 @@ static int bc_take_part(struct beancounter *bc, const struct bc_written *new)
 }
 
 /*
- * A reservation that is due to @bc by what is about to be written: more than
- * there was is had at once, or not at all.
+ * Reserves what is due to @bc by @new, which is about to be written: if that is
+ * more than now, all of it, or an error and nothing has changed.
  */
 static int bc_reserve_due(struct beancounter *bc,
 			  const struct bc_shares *shares,
@@ -411,11 +407,13 @@ static int bc_reserve_due(struct beancounter *bc,
 	bc_calc_due(parent, new, &due);
 	spin_unlock(&parent->lock);
 
-	/* What is guaranteed was reserved above; by the root it was not. */
+	/* A parent has reserved what it guarantees, but for the root. */
 	if (!due.wall && !bc_css_parent(parent) && shares->min > 0 &&
 	    shares->min > bc->shares.min && !bc_may_lend(file))
 		return -EPERM;
-	/* What was written as an amount is not to be above. */
+	/*
+	 * A reservation that was written as an amount stays within the limit.
+	 */
 	if (!due.wall && new->shares.min < 0 && shares->max >= 0 &&
 	    new->min > due.limit)
 		return -EINVAL;
@@ -442,15 +440,15 @@ static int bc_reserve_due(struct beancounter *bc,
  * Return:
  *
  * * 0 - Written, and followed; what could not follow now does later.
- * * -EINVAL - They are not possible, or not for this group; or what they amount
- *   to is above the limit that was written. Nothing has changed.
+ * * -EINVAL - These shares are not possible, or not for this group; or what
+ *   they amount to is above the limit that was written. Nothing has changed.
  * * -EPERM - The parent, or the machine, would have to lend more than the
  *   parent has reserved, and the opener of @file may not have it do so. Nothing
  *   has changed.
  * * -ENOSPC - What @bc would be guaranteed is not there now; nothing has
  *   changed.
  * * -EBUSY - Below a strict group: more is in use. Nothing has changed.
- * * -ENODEV - It is being removed.
+ * * -ENODEV - The group is being removed.
  */
 int bc_set_shares(struct beancounter *bc, const struct bc_shares *shares,
 		  const struct file *file)
@@ -523,8 +521,9 @@ void bc_get_shares(struct beancounter *bc, struct bc_shares *shares)
  * @bc: the group, whose @change_mutex is held
  * @file: the file that was written to
  *
- * Has others follow: groups below that live by shares, and groups that wait for
- * what is not reserved any more. Looks at a word or two where there are none.
+ * Groups below that live by shares follow, and groups that wait for what is not
+ * reserved any more try again. Where there are none of either, this looks at a
+ * word or two.
  *
  * Context: Task context, may sleep.
  */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * KUnit tests of shares: how they are read, what is possible, and what they come to.
+ * KUnit tests of shares: how they are read, what is possible, and what they
+ * come to.
  */
 
 #include <kunit/test.h>
@@ -145,7 +146,7 @@ static void guarantees_are_within_the_divisor(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, possible(101, DONT_CARE, 100, 100, 0, 0, -1));
 	KUNIT_EXPECT_TRUE(test, possible(40, DONT_CARE, 100, 100, 60, 0, -1));
 	KUNIT_EXPECT_FALSE(test, possible(41, DONT_CARE, 100, 100, 60, 0, -1));
-	/* Who does not care takes nothing from the others. */
+	/* A group that does not care takes nothing from its siblings. */
 	KUNIT_EXPECT_TRUE(test, possible(DONT_CARE, 100, 100, 100, 100, 0, -1));
 	KUNIT_EXPECT_TRUE(test, possible(0, 100, 100, 100, 100, 0, -1));
 	KUNIT_EXPECT_TRUE(test, possible(INT_MAX, INT_MAX, 1, INT_MAX, 0, 0, -1));

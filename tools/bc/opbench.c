@@ -216,7 +216,7 @@ static void enter(const char *procs)
 	close(fd);
 }
 
-/* Those behind the first, until that has seen enough. */
+/* The processes behind the first, until the first has seen enough. */
 static void take_turns(const struct op *op, const char *procs, int nr,
 		       volatile int *state)
 {

@@ -2,7 +2,7 @@
 /*
  * spinbench: what a busy process has of its CPU while the kernel ticks, and looks
  * at groups whose load is read. Under QEMU's icount (see scripts/bench) a guest's
- * second is a billion instructions: those that are missing are the kernel's.
+ * second is a billion instructions: the instructions that are missing are the kernel's.
  *
  * usage: spinbench GROUPS
  *

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A counter as a bank for those below it
+ * A counter as a bank for the counters below it
  *
  * A counter takes units out of its parent and gives them away: to objects, to
- * CPUs' stock, to its children. What it has taken and nothing is due for is its
- * credit: with credit, a charge needs no lock but the counter's own. All
- * amounts of a counter change under its lock, which is never held together with
- * another counter's and always for a constant time. Under the lock,
+ * CPUs' stock, to its children. What it has taken beyond what it has given away
+ * or reserved is its credit: with credit, a charge needs no lock but the
+ * counter's own. All amounts of a counter change under its lock. A CPU never
+ * holds it together with another counter's, and always for a constant time.
+ * Under the lock,
  *
  *	used  = what objects hold + stock + inherited + given, where given
  *	      = what the children have taken + units in hand
@@ -19,37 +20,47 @@
  *
  * Which banks keep credit
  *
- * Units that are at hand in one group cannot be had by another without being
- * looked for. So a CPU opens a slot only where no ancestor, nor the counter
- * itself, has given nearly all away; where one has, a bank keeps next to
- * nothing. And no bank keeps credit (it is open: @keep is not 0) where an
- * ancestor is shut: above its barrier, so that ordinary charges are to find
- * nothing, or being drained. A bank is opened in four steps:
+ * A charge of one group cannot use what banks and slots keep for another
+ * without a drain. So a CPU opens a slot only if neither the counter nor an
+ * ancestor has given nearly all away. If one of them has, a bank keeps next to
+ * nothing. A bank that keeps credit is open: @keep is not 0. No bank is open
+ * below an ancestor that is shut. An ancestor is shut while it is drained, and
+ * while it is above its barrier, so that ordinary charges find nothing. A bank
+ * is opened in four steps:
  *
  *  1. Its @epoch is read.
- *  2. It is linked: it is in its parent's list @active, that in its own
- *     parent's, and so on up.
- *  3. The path above it is looked at: none is shut.
+ *  2. It is linked: it is in its parent's list @active, the parent is in the
+ *     list of its own parent, and so on up.
+ *  3. The path above it is looked at: no ancestor is shut.
  *  4. Under its lock, @keep is set, if @epoch is the same.
  *
- * A drain of an ancestor shuts that ancestor, under its lock, and then visits
- * everything that is linked below; a visit increments @epoch and sets @keep to
- * 0. If it visits the bank after step 4, it finds it open and closes it. If
- * between 1 and 4, it changes @epoch. If before 1, then step 3, later still,
- * sees the ancestor shut. And if it does not visit the bank at all, it has
- * looked at the list concerned before step 2 has changed that under the same
- * lock, and step 3 sees the ancestor shut, too. So when the drain is through
- * nothing is kept below until the ancestor is not shut any more.
+ * A drain of an ancestor shuts that ancestor, under its lock. Then it visits
+ * every counter that is linked below; a visit increments @epoch and sets @keep
+ * to 0.
  *
- * The list of a counter may have children where nothing is at hand, as long as
- * it has all others: a CPU that leaves something at hand in a counter that is
- * not linked links it, and all above it. Only a drain takes a counter out of
- * the list, and in this order: under the counter's lock it finds that nothing
- * is at hand; under the parent's lock it clears @linked; under the counter's
- * lock it looks once more, increments @epoch again, and links it again if a CPU
- * that saw @linked still set has left something there meanwhile; and when the
- * walk goes on, the counter leaves the list if @linked is still clear. So
- * another drain finds it as long as it may have to.
+ *  - A visit after step 4 finds the bank open and closes it.
+ *  - A visit between 1 and 4 changes @epoch.
+ *  - After a visit before step 1, step 3 sees the ancestor shut.
+ *  - Without a visit, the drain has looked at the list concerned before step 2
+ *    changed it under the same lock. Step 3 sees the ancestor shut, too.
+ *
+ * So when the drain is through nothing is kept below until the ancestor is not
+ * shut any more.
+ *
+ * The list @active of a counter has all children that keep something, and may
+ * have others: a CPU that leaves something in a counter that is not linked
+ * links it, and all above it. Only a drain takes a counter out of the list, and
+ * in this order:
+ *
+ *  1. Under the counter's lock it finds that nothing is kept there.
+ *  2. Under the parent's lock it clears @linked.
+ *  3. Under the counter's lock it looks once more and increments @epoch again.
+ *     A CPU that saw @linked still set may have left something there: then the
+ *     drain links the counter again.
+ *  4. When the walk goes on, the counter leaves the list if @linked is still
+ *     clear.
+ *
+ * So another drain finds the counter as long as it may have to.
  */
 
 #include <linux/cpumask.h>
@@ -70,15 +81,15 @@ u64 res_capacity(struct res_root *root, enum bc_severity severity)
 	return root->ops->capacity(root, min(severity, BC_LIMIT));
 }
 
-/* Where little begins to be left of @bound; coming back, it ends later. */
+/* From which usage on little is left of @bound; lower on the way back. */
 static u64 res_near(u64 bound, u8 state)
 {
 	return bound - bound / (state == RES_LOOSE ? 8 : 4);
 }
 
 /*
- * Whether little is left in the machine. Another CPU may change @usage and say
- * so meanwhile: the last one to write looks once more.
+ * Notes in @state whether little is left in the machine. Another CPU may change
+ * @usage and write @state meanwhile: the last CPU to write looks once more.
  */
 static void res_root_update_state(struct res_root *root)
 {
@@ -109,8 +120,8 @@ u8 res_root_state(struct res_root *root)
 
 /*
  * Takes @n units out of the root, and up to @extra more if there are plenty.
- * Returns how many; 0: it has no such room, which @refusal describes then. It
- * describes it for a BC_FORCE charge, too, which takes them all the same.
+ * Returns how many were taken; 0: there is no such room. @refusal describes a
+ * lack of room, for a BC_FORCE charge too, which takes its units all the same.
  * @above is set if the machine has given away more than ordinary charges may
  * take.
  */
@@ -171,7 +182,7 @@ void res_root_return(struct res_root *root, u64 n)
 
 /* A counter, under its lock */
 
-/* How much is left for those below: see &enum res_state. */
+/* Notes how much is left for the counters below: see &enum res_state. */
 void res_counter_update_state(struct res_counter *counter)
 {
 	const u64 bound = res_bound(counter, BC_BARRIER);
@@ -212,7 +223,7 @@ static bool res_counter_unsent(const struct res_counter *counter)
 	return any;
 }
 
-/* Takes that, and returns whether there is anything. */
+/* Takes what the parent's totals do not have; returns whether there is any. */
 bool res_counter_take_stat(struct res_counter *counter, struct res_stat *stat)
 {
 	unsigned int i;
@@ -245,7 +256,7 @@ void res_counter_add_stat(struct res_counter *counter, const struct res_stat *st
 }
 
 /* Whether a drain would find anything in @counter, or below. */
-bool res_counter_at_hand(const struct res_counter *counter)
+bool res_counter_keeps(const struct res_counter *counter)
 {
 	return counter->keep || !list_empty(&counter->slots) ||
 	       !list_empty(&counter->active) || res_credit(counter) ||
@@ -256,22 +267,22 @@ bool res_counter_at_hand(const struct res_counter *counter)
 bool res_counter_unlinked(const struct res_counter *counter)
 {
 	return unlikely(!READ_ONCE(counter->linked)) && !counter->removed &&
-	       res_counter_at_hand(counter);
+	       res_counter_keeps(counter);
 }
 
-/* Takes the credit that is not to be kept. */
+/* Takes the credit that @counter is not to keep. */
 void res_counter_take_excess(struct res_counter *counter, struct res_excess *excess)
 {
 	u64 credit = res_credit(counter);
 
 	excess->n = 0;
 	excess->counted = false;
-	/* What was removed takes nothing with it: res_counter_remove() does. */
+	/* Of a removed counter, res_counter_remove() takes all. */
 	if (credit <= counter->keep || counter->removed)
 		return;
 	/*
-	 * Where little is left no more than has just been returned: what is in
-	 * hand here cannot be had by others for the moment.
+	 * Where little is left, no more than has just been returned: other
+	 * groups cannot use what is in this CPU's hand.
 	 */
 	excess->n = credit - (counter->keep > counter->root->batch_tight ?
 			      counter->keep / 2 : counter->keep);
@@ -280,8 +291,8 @@ void res_counter_take_excess(struct res_counter *counter, struct res_excess *exc
 }
 
 /*
- * Whether room() is to be called: units have come back. Ends
- * res_counter_await_room().
+ * Units have come back. Returns the counter to call room() for, if a task has
+ * asked by res_counter_await_room(), which this ends; or NULL.
  */
 struct res_counter *res_counter_roomy(struct res_counter *counter)
 {
@@ -303,11 +314,11 @@ static void res_link_one(struct res_counter *counter)
 	unsigned long flags;
 
 	raw_spin_lock_irqsave(lock, flags);
-	/* One that was removed is not to be found any more. */
+	/* No walk is to find a removed counter. */
 	if (!counter->linked && !READ_ONCE(counter->removed)) {
 		/* Pairs with the acquire in res_counter_link(). */
 		smp_store_release(&counter->linked, true);
-		/* It is in the list still, where a walk stands. */
+		/* While a walk stands at it, it is still in the list. */
 		if (list_empty(&counter->node))
 			list_add(&counter->node,
 				 parent ? &parent->active : &root->active);
@@ -316,9 +327,10 @@ static void res_link_one(struct res_counter *counter)
 }
 
 /*
- * Has drains find @counter. All levels are looked at: where one is linked, the
- * CPU that has done that may not have come to the next one yet. A caller with
- * interrupts off does not go far: then it is done later, and false is returned.
+ * Links @counter and all above it, so that drains find it. All levels are
+ * looked at: a CPU that has linked one level may not have come to the next one
+ * yet. With interrupts off a deep counter is left to drain_later(); returns
+ * false then.
  */
 bool res_counter_link(struct res_counter *counter)
 {
@@ -330,14 +342,14 @@ bool res_counter_link(struct res_counter *counter)
 		return false;
 	}
 	for (; counter; counter = counter->parent) {
-		/* What is looked at in step 3 is not looked at before. */
+		/* Acquire: step 3 does not read the path before this. */
 		if (!smp_load_acquire(&counter->linked))
 			res_link_one(counter);
 	}
 	return true;
 }
 
-/* From now on, those below get no more than they need. */
+/* From now on, the counters below get no more than they need. */
 void res_counter_close(struct res_counter *counter)
 {
 	unsigned long flags;
@@ -359,12 +371,13 @@ void res_counter_reopen(struct res_counter *counter)
 }
 
 /*
- * Gives units back to @counter (%NULL: the root) that it had given away to one
- * below, and what that makes too much there to the one above, and so on.
+ * Gives units back to @counter (%NULL: the root) that it had given away to a
+ * counter below. If @counter has too much credit then, that goes to its parent,
+ * and so on.
  *
  * What a counter that was removed meanwhile has given away is inherited by its
- * parent. After so many @levels what is too much is left where it is: a caller
- * with interrupts off is not kept for long, and leaves it to a drain.
+ * parent. After @levels levels the excess stays where it is, so that a caller
+ * with interrupts off is not kept for long: a drain takes it up.
  */
 void __res_return(struct res_root *root, struct res_counter *counter,
 		  struct res_excess *excess, unsigned int levels)
@@ -433,7 +446,7 @@ void res_return_units(struct res_root *root, struct res_counter *counter, u64 n)
 	res_return(root, counter, &excess);
 }
 
-/* What a bank takes more than it needs. */
+/* How much more than it needs a bank takes at a time. */
 u64 res_bank_batch(const struct res_counter *counter)
 {
 	const struct res_root *root = counter->root;
@@ -443,8 +456,9 @@ u64 res_bank_batch(const struct res_counter *counter)
 }
 
 /*
- * Looks what the path above @counter allows to be kept in it and in its stock:
- * steps 1 to 3. What a reservation covers is no concern of those above it.
+ * Looks what the path above @counter allows to be kept in its bank and in
+ * stock: steps 1 to 3 above. Ancestors do not restrict what a reservation
+ * covers.
  */
 void res_path_room(struct res_counter *counter, struct res_room *room)
 {
@@ -476,7 +490,7 @@ again:
 				left = min((bound - used) / 4,
 					   div_u64(bound, 4 * num_online_cpus()));
 			} else if (used < 2 * bound) {
-				/* Stock alone is not to go beyond. */
+				/* Stock is not to use up the reservation. */
 				left = 0;
 			}
 		}
@@ -495,7 +509,7 @@ again:
 	}
 	if (unlikely(other && !room->other)) {
 		room->other = other;
-		/* The same steps for that one. */
+		/* The same steps for the ancestor. */
 		room->other_epoch = smp_load_acquire(&other->epoch);
 		res_counter_link(other);
 		other = NULL;

@@ -2,12 +2,11 @@
 /*
  * Charges and uncharges of objects
  *
- * The usual ones are made by the fast path, from and to this CPU's stock. What
- * follows is for the others: a charge that finds nothing in stock goes to its
- * counter's bank, which is one lock, and then to those above (take.c); an
- * uncharge goes to the bank, and what is too much there to those above
- * (bank.c). Each sees to it that the next ones find a slot, if it is worth
- * while.
+ * The fast path charges from this CPU's stock and uncharges to it. The code
+ * here is for the rest: a charge that finds too little in stock takes the lock
+ * of its counter's bank, and then asks the counters above (take.c). An uncharge
+ * goes to the bank, and the excess there goes up (bank.c). Each opens a slot
+ * for the charges and uncharges to come, if it is worth while.
  */
 
 #include <linux/irqflags.h>
@@ -18,7 +17,7 @@
 
 #include "internal.h"
 
-/* From the counter's bank alone, if it has as much: one lock. */
+/* Charges from the counter's bank alone, if it has enough: one lock. */
 static bool res_bank_charge(struct res_take *take)
 {
 	struct res_counter *counter = take->counter;
@@ -46,7 +45,7 @@ static bool res_bank_charge(struct res_take *take)
 
 /*
  * Whether this CPU is to have stock of @counter after a charge or an uncharge.
- * What it has is given back if there is to be none.
+ * If not, the stock that it has is given back.
  */
 static bool res_stock_wanted(struct res_counter *counter, struct res_owner *owner,
 			     u8 state)
@@ -77,8 +76,9 @@ static int res_charge_object(struct res_take *take)
 }
 
 /*
- * A charge that cannot wait was refused: has room made for the next one, also
- * where reservations on its path would cover it if less was kept there.
+ * A charge that cannot wait was refused: starts a drain, which makes room for
+ * the next one, also where reservations on its path would cover it if less was
+ * kept there.
  */
 static void res_drain_for(const struct res_take *take)
 {
@@ -99,7 +99,10 @@ static void res_drain_for(const struct res_take *take)
 	}
 }
 
-/* After a charge of @counter: tells what it has come across. */
+/*
+ * After a charge of @counter: enforces the barriers above it, and calls
+ * forced() and barrier_hit() if they are due.
+ */
 static void res_charge_done(struct res_take *take, struct res_counter *counter,
 			    bool may_block)
 {
@@ -112,7 +115,7 @@ static void res_charge_done(struct res_take *take, struct res_counter *counter,
 		return;
 	/*
 	 * The CPU that clears the mark makes the call. Where several charges
-	 * cross a barrier at a time one may do it for all.
+	 * cross a barrier at a time, one call may stand for all.
 	 */
 	for (; counter; counter = counter->parent)
 		if (READ_ONCE(counter->crossed) && xchg(&counter->crossed, false))
@@ -124,9 +127,8 @@ static void res_charge_done(struct res_take *take, struct res_counter *counter,
  * @counter: what to charge
  * @n: units, 1 to %RES_COUNTER_MAX
  *
- * Charges if every bound has room, as %BC_BARRIER does. A refusal counts for
- * nothing and calls nothing: it only tells the caller that what is to be done
- * is work for res_counter_charge().
+ * Charges if every bound has room, as %BC_BARRIER does. A refusal is neither
+ * counted nor reported: the caller goes on to res_counter_charge().
  *
  * Context: Any context but NMI. @counter and its ancestors must stay allocated.
  * Return: What the charged object has to point to, for res_counter_uncharge().
@@ -157,12 +159,13 @@ struct res_owner *res_counter_try_charge(struct res_counter *counter, u64 n)
  * @severity: see &enum bc_severity
  * @may_block: callbacks may sleep, and other CPUs be waited for
  *
- * Where a counter has no room, what is kept below it and would make some is
- * fetched: before the refusal with @may_block, which is exact then; otherwise
- * for the next time. Where a barrier has no room, privileged() is asked whether
- * that is the bound that counts; where there is none still, limit_hit() is
- * asked for some; then the refusal is counted and reported. The counter that
- * has no room is asked and blamed, which may be an ancestor of @counter.
+ * Where a counter has no room, what is kept below it and would make room is
+ * drained: with @may_block before the refusal, which is exact then; otherwise
+ * for the next charge. If a barrier still refuses, privileged() is asked
+ * whether the charge may go on to the limit. Then limit_hit() is asked to make
+ * room. Then the refusal is counted and reported, for the counter that has no
+ * room:
+ * @counter or an ancestor.
  *
  * The idea of severities and of barrier_hit() and limit_hit() comes from the
  * beancounter patches of 2006.
@@ -252,8 +255,8 @@ static void res_stock_open(struct res_counter *counter)
 }
 
 /*
- * Returns @n units of @owner, by way of a lock: @uncharged were uncharged, and
- * the others had been counted as charged and were not.
+ * Returns @n units of @owner, by way of a lock. @uncharged of them were
+ * uncharged; the others were taken for a charge that was not made.
  */
 void res_owner_return(struct res_owner *owner, u64 n, u64 uncharged)
 {

@@ -85,7 +85,7 @@ int res_counter_init(struct res_counter *counter, struct res_counter *parent,
 	INIT_LIST_HEAD(&counter->active);
 	counter->barrier = RES_COUNTER_MAX;
 	counter->limit = RES_COUNTER_MAX;
-	/* Until the state is looked at first. */
+	/* Until the state is computed for the first time. */
 	counter->lower = 1;
 	atomic64_set(&counter->failcnt, 0);
 	return 0;
@@ -108,7 +108,7 @@ static struct res_counter *res_counter_heir(struct res_counter *counter)
 {
 	struct res_counter *heir = counter->parent;
 
-	/* Cgroup core frees a group that could not be made when it likes. */
+	/* A group whose creation has failed may be freed at any time. */
 	while (heir && heir->removed)
 		heir = heir->parent;
 	return heir;
@@ -116,17 +116,17 @@ static struct res_counter *res_counter_heir(struct res_counter *counter)
 
 /**
  * res_counter_remove() - take a counter out of its tree
- * @counter: a counter whose children were all removed, but for such as never
- *	held or reserved anything
+ * @counter: a counter whose children were all removed, but for children that
+ *	never held or reserved anything
  *
- * What it holds is inherited by its parent, whose usage has it in any case;
- * what it has reserved and does not use is repaid. A charge under way finds the
- * counter either before or after, and after goes to the nearest ancestor. Does
- * nothing the second time.
+ * The parent inherits what @counter holds; its usage has that in any case. What
+ * @counter has reserved and does not use is repaid. A charge under way finds
+ * the counter as it was before, or goes to the nearest ancestor. A second call
+ * does nothing.
  *
- * Context: Task context, no spinlock held, interrupts on: CPUs that have units
- * of @counter in stock are waited for. Must not race with itself. Return: The
- * number of units that were left to the parent.
+ * Context: Task context, no spinlock held, interrupts on: waits for CPUs that
+ * have units of @counter in stock. Must not race with itself.
+ * Return: The number of units that were left to the parent.
  */
 u64 res_counter_remove(struct res_counter *counter)
 {
@@ -151,8 +151,8 @@ u64 res_counter_remove(struct res_counter *counter)
 	res_counter_drain_stock(counter);
 
 	/*
-	 * From here on nothing is charged, and only what is returned changes
-	 * what is used. The heir gets that before it can be returned there.
+	 * From here on nothing is charged here, and @used changes only as units
+	 * are returned. The heir gets them before they can be returned to it.
 	 */
 	raw_spin_lock_irqsave(&counter->lock, flags);
 	WRITE_ONCE(counter->removed, true);
@@ -183,13 +183,13 @@ u64 res_counter_remove(struct res_counter *counter)
 	counter->inherited = 0;
 	counter->given = 0;
 	counted = res_counter_take_stat(counter, &stat);
-	/* Those among them that an interrupted fast path has to settle, too. */
+	/* And the units that an interrupted fast path has yet to settle. */
 	atomic64_add(held, &owner->refs);
 	/* Pairs with the acquire in res_owner_live(). */
 	smp_store_release(&owner->counter, NULL);
 	raw_spin_unlock_irqrestore(&counter->lock, flags);
 
-	/* What was returned meanwhile is the heir's no more. */
+	/* The heir loses what was returned meanwhile. */
 	if (heir) {
 		raw_spin_lock_irqsave(&heir->lock, flags);
 		heir->inherited -= late;
@@ -206,7 +206,7 @@ u64 res_counter_remove(struct res_counter *counter)
 }
 
 /*
- * The nearest counter that is above both, or one of them; %NULL: the root is.
+ * The nearest counter that is above both or is one of them; NULL: the root.
  */
 static struct res_counter *res_common(struct res_counter *a, struct res_counter *b)
 {
@@ -221,10 +221,10 @@ static struct res_counter *res_common(struct res_counter *a, struct res_counter 
 }
 
 /*
- * Takes @n units of @owner away, and out of all counters below @end, which goes
- * on having given them away. Returns how many of them @end has; less than @n
- * where a reservation goes on having taken them. *@from is the counter that had
- * them.
+ * Takes @n units of @owner out of the counter that has them, *@from, and out of
+ * all others below @end. They are in the caller's hand then, and @end still has
+ * given them away. Returns how many; less than @n if a reservation on the way
+ * keeps the rest.
  */
 static u64 res_owner_extract(struct res_owner *owner, struct res_counter *to, u64 n,
 			     struct res_counter **end)
@@ -276,8 +276,8 @@ again:
 		res_counter_lower(counter, hand);
 		roomy = res_counter_roomy(counter);
 		/*
-		 * Of one that is being removed, what comes back is returned for
-		 * it.
+		 * While a counter is being removed, units that come back are
+		 * returned for it.
 		 */
 		hand = counter->removed ? 0 : min(hand, res_credit(counter));
 		WRITE_ONCE(counter->taken, counter->taken - hand);
@@ -297,21 +297,21 @@ put:
 }
 
 /**
- * res_counter_move() - charge another counter for units that are charged
- * already
+ * res_counter_move() - charge another counter for units charged already
  * @from: what the charge has returned
  * @to: the counter to be charged, by force
  * @n: units, 1 to %RES_COUNTER_MAX, at most as many as are still charged to
  *	@from
  *
- * The counters above both see no change, but for what a reservation on one of
- * the ways covers and none on the other; so no other task can take the units in
- * between. Kinds of units are not moved: this is for resources without.
+ * The counters above both see no change, unless a reservation on only one of
+ * the two paths covers the units. So no other task can take the units in
+ * between. Kinds of units are not moved: this is for resources without kinds.
  *
  * Context: Task context, no spinlock held, interrupts on. @to and its ancestors
- * must stay allocated. Return: What the charged object has to point to from now
- * on; %NULL: no group is charged any more, since @to and everything between it
- * and the root were removed.
+ * must stay allocated.
+ * Return: What the charged object has to point to from now on; %NULL: no group
+ * is charged any more, since @to and everything between it and the root were
+ * removed.
  */
 struct res_owner *res_counter_move(struct res_owner *from, struct res_counter *to,
 				   u64 n)
@@ -336,7 +336,7 @@ struct res_owner *res_counter_move(struct res_owner *from, struct res_counter *t
 	if (take.counter && take.counter == take.end) {
 		struct res_counter *end = take.end;
 
-		/* It has given them away already: what changes is the owner. */
+		/* @to has given them away already: only the owner changes. */
 		if (hand < n) {
 			take.n = n - hand;
 			take.moving = false;

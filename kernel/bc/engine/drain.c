@@ -2,14 +2,14 @@
 /*
  * Walks below a counter, and drains
  *
- * A walk visits the counters below another one in which something is at hand,
- * children before parents. It holds no lock from one step to the next, can be
- * preempted, and has the counters where it stands pinned: @pins of each counter
- * from there up to the one where it began, under their parents' locks. A pinned
- * counter stays in its parent's list even if it is unlinked, so that the next
- * one can be found; and stays allocated. New entries come first in a list: a
- * walk does not meet what is linked behind its back, and ends after as many
- * steps as there were entries.
+ * A walk visits the counters below a given one that keep something, children
+ * before parents. It holds no lock from one step to the next and can be
+ * preempted. It pins the counter where it stands and those above up to the one
+ * where it began: @pins of each, under its parent's lock. A pinned counter
+ * stays allocated, and in its parent's list even if it is unlinked, so that the
+ * walk finds the next one. New entries come first in a list: a walk does not
+ * meet what is linked after it has passed, and ends after as many steps as
+ * there were entries.
  */
 
 #include <linux/irqflags.h>
@@ -41,7 +41,7 @@ static struct res_counter *res_pin_from(struct res_root *root,
 
 	for (; node != list; node = node->next) {
 		counter = list_entry(node, struct res_counter, node);
-		/* One that is being freed is about to leave the list. */
+		/* A counter that is being freed is about to leave the list. */
 		if (ops->tryget && !ops->tryget(counter))
 			continue;
 		counter->pins++;
@@ -51,8 +51,9 @@ static struct res_counter *res_pin_from(struct res_root *root,
 }
 
 /*
- * Whether a walk is to go below @counter. What a reservation covers makes no
- * room above; but for a charge of @live, which it may be the one to cover.
+ * Whether a walk is to go below @counter. Draining what a reservation covers
+ * makes no room above it. But it makes room for a charge of @live that the same
+ * reservation may cover.
  */
 static bool res_walk_enters(const struct res_walk *walk,
 			    const struct res_counter *counter)
@@ -65,7 +66,7 @@ static bool res_walk_enters(const struct res_walk *walk,
 		live->path[counter->depth] == counter);
 }
 
-/* Descends from @parent to where nothing is below. */
+/* Descends from @parent to a counter with no active child. */
 static struct res_counter *res_walk_down(const struct res_walk *walk,
 					 struct res_counter *parent)
 {
@@ -122,8 +123,8 @@ struct res_counter *res_walk_next(const struct res_walk *walk,
 }
 
 /*
- * Takes @counter out of its parent's list; a walk that stands there does so
- * later.
+ * Takes @counter out of its parent's list. While a walk stands there, that is
+ * left to the walk.
  */
 void res_unlink(struct res_counter *counter)
 {
@@ -156,12 +157,12 @@ void res_counter_drain_stock(struct res_counter *counter)
 	int cpu;
 
 	might_sleep();
-	/* Should one be opened again and again: this ends all the same. */
+	/* Ends, even if slots are opened again and again. */
 	while (tries--) {
 		raw_spin_lock_irqsave(&counter->lock, flags);
 		cpu = -1;
 		list_for_each_entry(info, &counter->slots, node) {
-			/* Not one that only a reader keeps here. */
+			/* A closed slot: a reader has pinned it. */
 			if (!info->counter)
 				continue;
 			cpu = info->cpu;
@@ -172,15 +173,16 @@ void res_counter_drain_stock(struct res_counter *counter)
 		if (cpu < 0)
 			return;
 		/*
-		 * Fails if the CPU goes offline, and the slot is closed for
-		 * that.
+		 * Fails if the CPU goes offline. It closes its slots then.
 		 */
 		smp_call_function_single(cpu, res_slot_close_ipi, slot, 1);
 		cond_resched();
 	}
 }
 
-/* Has @counter keep nothing; returns whether there was anything. */
+/*
+ * Closes @counter's bank and takes its credit; returns if there was anything.
+ */
 static bool res_drain_one(const struct res_walk *walk, struct res_counter *counter)
 {
 	struct res_root *root = counter->root;
@@ -204,13 +206,13 @@ static bool res_drain_one(const struct res_walk *walk, struct res_counter *count
 	res_counter_take_excess(counter, &excess);
 	if (!excess.counted)
 		excess.counted = res_counter_take_stat(counter, &excess.stat);
-	idle = !res_counter_at_hand(counter);
+	idle = !res_counter_keeps(counter);
 	raw_spin_unlock_irqrestore(&counter->lock, flags);
 	/* The walk comes to the parent later. */
 	__res_return(root, counter->parent, &excess, 0);
 	if (idle) {
 		res_unlink(counter);
-		/* See bank.c: another CPU may have found it linked still. */
+		/* See bank.c: another CPU may have seen @linked still set. */
 		raw_spin_lock_irqsave(&counter->lock, flags);
 		WRITE_ONCE(counter->epoch, counter->epoch + 1);
 		link = res_counter_unlinked(counter);
@@ -221,7 +223,7 @@ static bool res_drain_one(const struct res_walk *walk, struct res_counter *count
 	return stocked || excess.n;
 }
 
-/* Takes what is too much in @counter's bank by now. */
+/* Gives up what @counter's bank has beyond @keep by now. */
 void res_counter_flush(struct res_counter *counter)
 {
 	struct res_excess excess;
@@ -233,7 +235,7 @@ void res_counter_flush(struct res_counter *counter)
 	res_return(counter->root, counter->parent, &excess);
 }
 
-/* Whether a drain of @top (%NULL: the root) has anything to look at. */
+/* Whether anything may be kept below @top (%NULL: the root). */
 bool res_drainable(struct res_root *root, struct res_counter *top)
 {
 	if (!top)
@@ -242,9 +244,9 @@ bool res_drainable(struct res_root *root, struct res_counter *top)
 }
 
 /*
- * Has nothing kept below @top (%NULL: the root) nor in CPUs' stock of it, until
- * res_drain_end(); and gets back what was kept and would make room there, if
- * need be for a charge of @live. Returns whether there was anything.
+ * From here to res_drain_end(), nothing is kept below @top (%NULL: the root)
+ * nor in CPUs' stock of @top. Gets back what was kept and makes room there, or
+ * for a charge of @live. Returns whether there was anything.
  */
 bool res_drain_begin(struct res_root *root, struct res_counter *top,
 		     struct res_counter *live)
@@ -281,7 +283,7 @@ void res_drain_end(struct res_root *root, struct res_counter *top)
 }
 
 /**
- * res_counter_drain() - have nothing kept below a counter for now
+ * res_counter_drain() - get back what is kept below a counter
  * @counter: the counter; stays allocated
  *
  * For res_counter_ops.drain_later().
@@ -296,7 +298,7 @@ void res_counter_drain(struct res_counter *counter)
 }
 
 /**
- * res_root_drain() - have nothing kept in any group for now
+ * res_root_drain() - get back what is kept in any group
  * @root: the resource
  *
  * For res_counter_ops.drain_later().
@@ -313,8 +315,8 @@ void res_root_drain(struct res_root *root)
  * res_root_cpu_offline() - take back what this CPU has in stock
  * @root: the resource
  *
- * For a CPU that is going offline, when it is not active any more: no slot is
- * opened there after that. So no CPU that is offline has one.
+ * Called on a CPU that is going offline, when it is not active any more: it
+ * opens no slot after that. So no offline CPU has an open slot.
  *
  * Context: Any context but NMI.
  */

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Between the files of the engine; not for its users.
+ * What the files of the engine share; not for its users.
  *
- * Each knows those before it:
+ * Each file knows the files before it:
  *
  *	owner.c		what objects point to, and where their units are now
  *	bank.c		a counter under its lock: credit, lists, the path above
  *	stock.c		the CPUs' slots
- *	drain.c		walks below a counter, getting back what is kept there
+ *	drain.c		walks below a counter, which get back what is kept there
  *	take.c		units on their way down
  *	charge.c	charges and uncharges of objects
  *	reserve.c	reservations and bounds
@@ -24,7 +24,7 @@
 
 #include <bc/res_counter.h>
 
-/* How often a charge is tried that other CPUs' units may make room for. */
+/* How often a charge is tried again after other CPUs' units were drained. */
 #define RES_RETRIES		5
 
 /* Batches, where a resource says nothing else. */
@@ -53,14 +53,14 @@ struct res_owner {
  * @slot: the slot
  * @counter: the counter whose units are there; %NULL: the slot is closed.
  *	Changes on its own CPU, under the counter's lock.
- * @node: in @slots of that
+ * @node: entry in the counter's @slots
  * @base: units that came from the counter, less what went back, since the
  *	charges were last counted
- * @rival: an owner that would have liked to use the slot
- * @misses: how often in a row
+ * @rival: an owner that has missed the slot, as another one uses it
+ * @misses: how often in a row @rival did
  * @cpu: the CPU
- * @pins: readers that stand here, under the lock of the counter in whose list
- *	it is
+ * @pins: readers whose walk of the counter's @slots stands here; under the
+ *	counter's lock
  */
 struct res_slot_info {
 	struct res_slot		*slot;
@@ -73,7 +73,7 @@ struct res_slot_info {
 	unsigned int		pins;
 };
 
-/* Says so if units were returned that were never taken. */
+/* Warns if units were returned that were never taken. */
 static inline void res_warn_missing(u64 missing)
 {
 	WARN_ONCE(missing, "res_counter: %llu units returned, never taken\n",
@@ -85,7 +85,7 @@ static inline bool res_fits(u64 usage, u64 n, u64 bound)
 	return n <= bound && usage <= bound - n;
 }
 
-/* What is there of @have beyond @less. */
+/* By how much @have is more than @less. */
 static inline u64 res_beyond(u64 have, u64 less)
 {
 	return have - min(have, less);
@@ -114,12 +114,12 @@ struct res_stat {
 /**
  * struct res_room - what the path above a counter allows to keep there
  * @batch: units that a CPU may have in stock; 0: none
- * @state: the worst that was found; RES_SHUT: the counter may keep no credit
+ * @state: the worst state that was found; RES_SHUT: the counter may keep no
+ *	credit
  * @epoch: res_counter.epoch of the counter, from before the path was looked at
- * @other: an ancestor that may keep credit and does not yet: the nearest; or
- *	%NULL
- * @other_state: the worst that was found above that
- * @other_epoch: and its epoch
+ * @other: the nearest ancestor that may keep credit and does not yet, or %NULL
+ * @other_state: the worst state that was found above @other
+ * @other_epoch: the epoch of @other
  */
 struct res_room {
 	u64			batch;
@@ -141,7 +141,7 @@ static inline u64 res_bound(const struct res_counter *counter,
 	return min(READ_ONCE(counter->barrier), limit);
 }
 
-/* What @counter has taken and nothing is due for. */
+/* What @counter has taken beyond what is used or reserved. */
 static inline u64 res_credit(const struct res_counter *counter)
 {
 	return res_beyond(counter->taken, max(counter->used, counter->reserved));
@@ -157,7 +157,7 @@ void res_root_return(struct res_root *root, u64 n);
 void res_counter_update_state(struct res_counter *counter);
 bool res_counter_take_stat(struct res_counter *counter, struct res_stat *stat);
 void res_counter_add_stat(struct res_counter *counter, const struct res_stat *stat);
-bool res_counter_at_hand(const struct res_counter *counter);
+bool res_counter_keeps(const struct res_counter *counter);
 bool res_counter_unlinked(const struct res_counter *counter);
 bool res_counter_link(struct res_counter *counter);
 void res_counter_close(struct res_counter *counter);
@@ -166,8 +166,8 @@ void res_counter_reopen(struct res_counter *counter);
 /**
  * struct res_excess - what goes up from a counter
  * @n: units
- * @stat: what its parent's totals do not have yet, ...
- * @counted: ... if anything
+ * @counted: @stat has something
+ * @stat: what the totals of the parent do not have yet
  */
 struct res_excess {
 	u64			n;
@@ -195,7 +195,7 @@ static inline void res_counter_set_used(struct res_counter *counter, u64 used)
 		res_counter_update_state(counter);
 }
 
-/* Likewise, less than before. */
+/* Under the lock: @n of the units given away have come back. */
 static inline void res_counter_lower(struct res_counter *counter, u64 n)
 {
 	res_counter_set_used(counter, counter->used - n);
@@ -210,8 +210,9 @@ static inline u64 res_counter_held(const struct res_counter *counter)
 }
 
 /*
- * How tight an ancestor still is that was found so before. A hint: should a
- * reservation have come to lie between, some batches are not asked for.
+ * The state of the ancestor that was the tightest when the path was looked at
+ * last. A hint: should a reservation have come to lie between, some batches
+ * are not asked for.
  */
 static inline u8 res_path_state(const struct res_counter *counter)
 {
@@ -232,7 +233,7 @@ void res_slot_forget(struct res_root *root, struct res_owner *owner);
 int res_stock_init(struct res_root *root);
 void res_stock_exit(struct res_root *root);
 
-/* What can be had from a slot, as far as can be seen. */
+/* What a charge could take from a slot. Another CPU may change it meanwhile. */
 static inline u64 res_slot_units(const struct res_slot *slot)
 {
 	long units = local_read(&slot->units);
@@ -243,11 +244,11 @@ static inline u64 res_slot_units(const struct res_slot *slot)
 /* drain.c */
 
 /**
- * struct res_walk - a walk over counters where something is at hand
+ * struct res_walk - a walk over counters that keep something
  * @root: the resource
- * @top: below this one, which stays allocated; %NULL: all
+ * @top: the walk is below this counter, which stays allocated; %NULL: all
  * @live: a counter whose charge needs room; or %NULL
- * @all: what a reservation covers, too
+ * @all: visit what a reservation covers, too
  */
 struct res_walk {
 	struct res_root		*root;
@@ -273,19 +274,19 @@ void res_drain_end(struct res_root *root, struct res_counter *top);
  * struct res_take - units that are taken out of a counter
  * @counter: the counter
  * @n: units
- * @severity: how hard it is insisted
- * @object: an object is charged with them; otherwise they are in the caller's
- *	hand
+ * @severity: how hard the charge insists
+ * @object: the units are charged to an object; otherwise they are in the
+ *	caller's hand
  * @bank: the counter may keep credit, if the path above permits
- * @stock: and this CPU may have some in stock
+ * @stock: this CPU may have some in stock, too
  * @end: the ancestor that is not asked: it has given @hand units already;
  *	%NULL: the root, if @moving
- * @moving: there is such an end
+ * @moving: @end and @hand are in use
  * @hand: see @end
- * @refusal: where there was no room, and whether: @refusal.n
+ * @refusal: where there was no room; @refusal.n is 0 if there was room
  * @crossed: a barrier was crossed
  * @above: the uppermost counter that is above its barrier now
- * @root_above: the machine is
+ * @root_above: the machine has given away more than ordinary charges may take
  * @uncovered: reservations no longer cover all that is used on the way
  * @owner: is set to what an object has to point to
  */
@@ -314,6 +315,7 @@ int res_take_drained(struct res_take *take, int err);
 void res_enforce_above(struct res_counter *counter, bool may_block);
 void res_enforce_barriers(struct res_take *take, struct res_counter *counter,
 			  bool may_block);
+
 /* charge.c */
 void res_owner_return(struct res_owner *owner, u64 n, u64 uncharged);
 

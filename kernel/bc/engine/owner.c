@@ -2,14 +2,14 @@
 /*
  * What charged objects point to
  *
- * An object's units may be there longer than the group that they were charged
- * to. So the object points to an owner, which is apart from the counter and
- * outlives it: when the counter is removed, its units become its parent's, and
- * its owner forwards to the parent's owner. While the counter is there, units
- * hold no references, so that the fast path counts once; when it is removed,
- * each unit that is still charged becomes one. Chains of owners are compressed
- * as they are walked. The idea that a removed counter leaves its charges to its
- * parent is that of memory cgroups' obj_cgroup.
+ * An object may outlive the group that it was charged to. So the object points
+ * to an owner, which is apart from the counter and outlives it. When the
+ * counter is removed, its units become its parent's, and its owner forwards to
+ * the parent's owner. While the counter is there, units hold no references to
+ * the owner, so that the fast path counts once. When the counter is removed,
+ * each unit that is still charged becomes a reference. Chains of owners are
+ * compressed as they are walked. The idea that a removed counter leaves its
+ * charges to its parent is that of memory cgroups' obj_cgroup.
  */
 
 #include <linux/bug.h>
@@ -57,8 +57,8 @@ static void res_owner_free(struct rcu_head *rcu)
 }
 
 /*
- * Drops @refs references; the last one drops that to where @owner forwards,
- * too.
+ * Drops @refs references. The last one frees @owner, and with it the reference
+ * to where @owner forwards.
  */
 void __res_owner_put(struct res_owner *owner, u64 refs)
 {
@@ -80,15 +80,15 @@ void __res_owner_put(struct res_owner *owner, u64 refs)
 }
 
 /*
- * The nearest owner from @owner on whose counter is there, or NULL: the root.
- * What it finds can be removed at any time: the caller, in an RCU read section,
- * must look again under the counter's lock.
+ * Follows @owner to the nearest owner whose counter is not removed; NULL: the
+ * root. That counter can be removed at any time: the caller, in an RCU read
+ * section, must look again under the counter's lock.
  */
 struct res_owner *res_owner_live(struct res_owner *owner)
 {
 	/*
-	 * With the release in res_counter_remove(): no counter, but where to
-	 * go.
+	 * Pairs with the release in res_counter_remove(): without a counter
+	 * there is @forward.
 	 */
 	while (owner && !smp_load_acquire(&owner->counter))
 		owner = READ_ONCE(owner->forward);
@@ -96,12 +96,13 @@ struct res_owner *res_owner_live(struct res_owner *owner)
 }
 
 /*
- * Makes @owner, whose counter is gone, forward to the nearest owner that has
- * one. The caller has a reference to @owner and is in an RCU read section.
+ * Makes @owner, whose counter is removed, forward to the nearest owner that has
+ * a counter. The caller has a reference to @owner and is in an RCU read
+ * section.
  *
- * Should the new target go away just now, then it is one that forwards, which
- * is as good as the old one; unless it is being freed, which the reference that
- * we need tells us.
+ * If the new target's counter is removed just now, the target forwards, and is
+ * as good as the old one. If the target is being freed, getting a reference to
+ * it fails, and the old one stays.
  */
 void res_owner_compress_path(struct res_owner *owner)
 {
@@ -121,8 +122,9 @@ void res_owner_compress_path(struct res_owner *owner)
  * @owner: an owner that does not go away
  *
  * Context: Any context but NMI; in an RCU read section, in which the counter
- * stays allocated. Return: Its counter, or that of the nearest ancestor that
- * was not removed; %NULL if that is the root.
+ * stays allocated.
+ * Return: The counter of @owner, or of the nearest ancestor that was not
+ * removed; %NULL if that is the root.
  */
 struct res_counter *res_owner_counter(struct res_owner *owner)
 {

@@ -4,8 +4,8 @@
  *
  * What a counter takes from its parent is the greater of what it has given away
  * and what it has reserved. So a reservation is raised by taking what is
- * missing out of the parent, as a charge does, and lowered by saying so: what
- * is in use stays taken, and goes back as it is returned.
+ * missing out of the parent, as a charge does. It is lowered at once: what is
+ * in use stays taken, and goes back to the parent as it is returned.
  */
 
 #include <linux/errno.h>
@@ -13,11 +13,11 @@
 
 #include "internal.h"
 
-/* How often less is tried where there is not as much as was wanted. */
+/* How often to try for less where there is not as much as was wanted. */
 #define RES_UPTO_TRIES	16
 
 /*
- * Takes @n units out of the parent of @counter, or the root; no privilege.
+ * Takes @n units out of the parent of @counter, or the root, without privilege.
  */
 static int res_borrow(struct res_counter *counter, u64 n, struct res_refusal *lacking)
 {
@@ -45,8 +45,8 @@ static int res_borrow(struct res_counter *counter, u64 n, struct res_refusal *la
 }
 
 /*
- * What is reserved is there whatever happens to the bounds of those above. So a
- * counter above its barrier lends nothing, not even what is in use already.
+ * What is reserved stays there whatever happens to the bounds of ancestors. So
+ * a counter above its barrier lends nothing, not even what is in use already.
  */
 static bool res_lends(struct res_counter *lender, struct res_refusal *lacking)
 {
@@ -87,16 +87,16 @@ void res_pledge(struct res_counter *counter, u64 old, u64 new)
 	}
 }
 
-/* How a reservation is to be changed. */
+/* How a reservation is to change. */
 struct res_change {
 	struct res_counter	*counter;
 	u64			reserved;
 	u64			limit;
-	bool			wall;	/* no more is to be used than is reserved */
-	bool			yield;	/* but if it is, so be it */
+	bool			wall;	/* no more may be used than is reserved */
+	bool			yield;	/* unless more is used already */
 };
 
-/* Whether that is possible; under the lock. */
+/* Whether the change is possible; under the lock. */
 static int res_change_check(const struct res_change *change,
 			    struct res_refusal *lacking)
 {
@@ -125,8 +125,8 @@ static int res_change_check(const struct res_change *change,
 
 /*
  * One try. What comes from the parent stays in the caller's hand until it
- * suffices: as the counter's credit, it could be had by others, or be drained
- * to make room for the rest.
+ * suffices: if it was the counter's credit, charges could take it, or a drain
+ * that makes room for the rest.
  */
 static int res_change_try(const struct res_change *change, struct res_refusal *lacking)
 {
@@ -180,7 +180,7 @@ static int res_change_try(const struct res_change *change, struct res_refusal *l
 	res_return(counter->root, parent, &excess);
 	if (err)
 		return err;
-	/* What it covered until now was no concern of those above. */
+	/* Barriers above did not matter for what it covered until now. */
 	if (change->reserved < old)
 		res_enforce_above(counter, true);
 	if (!parent)
@@ -193,8 +193,8 @@ static int res_change_try(const struct res_change *change, struct res_refusal *l
 }
 
 /*
- * What is kept below counts as used: where that is too much, it is fetched
- * first.
+ * What is kept below counts as used: where that is too much, it is drained and
+ * the change is tried again.
  */
 static int res_change(const struct res_change *change, struct res_refusal *lacking)
 {
@@ -219,12 +219,13 @@ static int res_change(const struct res_change *change, struct res_refusal *lacki
  *	@counter then lives on what it borrowed, and no charge reaches the
  *	parent
  * @lacking: with -ENOSPC, where room is lacking; with -EBUSY, that more is used
- *	than is to be left, @lacking->bound. In either case usage + n - bound
- *	are missing. @lacking->counter is %NULL if it says nothing.
+ *	than @lacking->bound, which is to be left. In either case usage + n -
+ *	bound units are missing. @lacking->counter is %NULL if @lacking says
+ *	nothing.
  *
  * What @counter takes from its parent is the greater of what it uses and what
  * it has reserved. Borrowing thus charges the parent only for what @counter
- * does not take already; but those above must be within their barriers: what is
+ * does not take already. But ancestors must be within their barriers: what is
  * lent is there for all tasks, and no counter lends what only the privileged
  * may take. Repaying gives back at once what is not in use, and the rest as it
  * is returned.
@@ -233,11 +234,12 @@ static int res_change(const struct res_change *change, struct res_refusal *lacki
  * where all walls were high.
  *
  * Context: Task context, no spinlock held, interrupts on; may sleep. Changes of
- * one counter's reservation must not race with each other. Return:
+ * one counter's reservation must not race with each other.
+ * Return:
  *
  * * 0 - Borrowed or repaid.
- * * -EINVAL - @reserved is above the limit, or that above %RES_COUNTER_MAX;
- *   nothing has changed.
+ * * -EINVAL - @reserved is above the limit, or the limit above
+ *   %RES_COUNTER_MAX; nothing has changed.
  * * -ENOSPC - An ancestor or the machine has no such room; nothing has changed.
  * * -EBUSY - Units that are in use would be walled out, or the limit be below
  *   what descendants have reserved; nothing has changed.
@@ -266,9 +268,9 @@ int res_counter_set_reserved(struct res_counter *counter, u64 reserved,
  * @reserved: units that are wanted to be there for @counter alone
  * @limit: %RES_LIMIT_KEEP or %RES_LIMIT_WALL: see res_counter_set_reserved()
  *
- * Borrows what those above have room for, and repays; a wall gives way no
- * further than to what is in use. Where that falls short of @reserved, another
- * call may get nearer to it later.
+ * Borrows what the ancestors have room for, or repays; a wall goes down to what
+ * is in use, and no further. Where that falls short of @reserved, another call
+ * may get nearer to it later.
  *
  * Context: As res_counter_set_reserved().
  * Return: What is reserved from now on. It never gets farther from @reserved.
@@ -294,7 +296,7 @@ u64 res_counter_reserve_upto(struct res_counter *counter, u64 reserved, u64 limi
 	do {
 		if (wall) {
 			change.limit = change.reserved;
-			/* Or where it stands already. */
+			/* Or what is reserved already. */
 			change.yield = change.reserved >= READ_ONCE(counter->limit);
 		}
 		err = res_change(&change, &lacking);
@@ -306,7 +308,7 @@ u64 res_counter_reserve_upto(struct res_counter *counter, u64 reserved, u64 limi
 			change.reserved = min(lacking.usage, had);
 			continue;
 		}
-		/* What is in use can be reserved, be there room or not. */
+		/* What is in use can be reserved without more room. */
 		missing = min(res_beyond(lacking.usage + lacking.n, lacking.bound),
 			      lacking.n);
 		if (!missing || missing >= res_beyond(change.reserved, had))
@@ -317,9 +319,9 @@ u64 res_counter_reserve_upto(struct res_counter *counter, u64 reserved, u64 limi
 }
 
 /*
- * Sets one bound, if what is given away is not to be above or is not. Returns
- * whether something of that has to be fetched for it: it is kept below,
- * perhaps.
+ * Sets one bound, unless @counter has given away more and that is refused.
+ * *@above is set if it has given away more: some of that may be kept below, and
+ * has to be drained.
  */
 static int res_bound_try(struct res_counter *counter, u64 *bound, u64 val,
 			 bool not_below_usage, bool *above)
@@ -345,7 +347,7 @@ static int res_bound_try(struct res_counter *counter, u64 *bound, u64 val,
 	return err;
 }
 
-/* Nothing is left above the new bound but what objects hold. */
+/* Drains what is kept: only what objects hold may be above the new bound. */
 static int res_bound_set(struct res_counter *counter, u64 *bound, u64 val,
 			 bool not_below_usage)
 {
@@ -377,7 +379,7 @@ static int res_bound_set(struct res_counter *counter, u64 *bound, u64 val,
  * * 0 - Every charge from now on is held to the new limit.
  * * -EINVAL - @limit is above %RES_COUNTER_MAX, or below what is reserved;
  *   nothing has changed.
- * * -EBUSY - It is below what descendants have reserved or, with
+ * * -EBUSY - @limit is below what descendants have reserved or, with
  *   @not_below_usage, below usage; nothing has changed.
  */
 int res_counter_set_limit(struct res_counter *counter, u64 limit,
@@ -406,8 +408,8 @@ int res_counter_set_barrier(struct res_counter *counter, u64 barrier)
  * res_counter_await_room() - be told when units come back
  * @counter: the counter
  *
- * As long as none have come, nothing is kept below, so that they get here. Then
- * res_counter_ops.room() is called, once; perhaps before this returns.
+ * Until some have come back, nothing is kept below @counter, so that they reach
+ * it. Then res_counter_ops.room() is called, once; perhaps before this returns.
  *
  * Context: Task context, no spinlock held, interrupts on; may sleep.
  */

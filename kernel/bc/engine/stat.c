@@ -2,8 +2,8 @@
 /*
  * What is shown of a counter
  *
- * A reader pays itself: it drains nothing, interrupts no CPU, and looks at what
- * is at hand below the counter, step by step. What it sees can change
+ * A read costs the task that reads: it drains nothing, interrupts no CPU, and
+ * looks at what is kept below the counter, step by step. That can change
  * meanwhile. So an amount is exact when nothing runs, and otherwise off by what
  * was moved during the read.
  */
@@ -13,10 +13,10 @@
 
 #include "internal.h"
 
-/* Levels below a counter at which reservations are looked at each by itself. */
+/* Levels below a counter on which each reservation is taken into account. */
 #define RES_LEVELS	32
 
-/* How often it is looked anew, if something has changed meanwhile. */
+/* How often a read is tried again, if something has changed meanwhile. */
 #define RES_READ_TRIES	3
 
 static void res_slot_unpin(struct res_slot_info *info)
@@ -27,8 +27,8 @@ static void res_slot_unpin(struct res_slot_info *info)
 
 /*
  * Sums up what CPUs have in stock of @counter, and adds to @stat what is
- * counted there. A slot that is pinned stays in the list, where the next one
- * can be found.
+ * counted there. A slot that is pinned stays in the list, so that the reader
+ * finds the next one.
  */
 static u64 res_counter_stock(struct res_counter *counter, struct res_stat *stat)
 {
@@ -71,7 +71,7 @@ static u64 res_counter_stock(struct res_counter *counter, struct res_stat *stat)
 	return sum;
 }
 
-/* Adds to @stat what @counter has and its parent's totals have not. */
+/* Adds to @stat what @counter's parent does not have in its totals yet. */
 static void res_stat_sum(struct res_stat *stat, const struct res_counter *counter)
 {
 	unsigned int i;
@@ -83,13 +83,13 @@ static void res_stat_sum(struct res_stat *stat, const struct res_counter *counte
 }
 
 /*
- * Works out how much of what @top has given away is at hand here and below, and
- * adds to @stat what its totals do not have yet.
+ * Computes how much of what @top has given away is kept in banks and in stock
+ * here and below, and adds to @stat what the totals of @top do not have yet.
  *
- * What is at hand below a child counts as far as the child uses more than it
- * has reserved: the rest would be the parent's expense in any case. So it is
- * summed up level by level; but all that is too far down together, as if
- * nothing was reserved there.
+ * What is kept below a child counts as far as the child uses more than it has
+ * reserved: the parent would have given away the rest in any case. So it is
+ * summed up level by level. Below RES_LEVELS it is summed up as if nothing was
+ * reserved there.
  */
 static u64 res_counter_hidden(struct res_counter *top, struct res_stat *stat)
 {
@@ -124,11 +124,11 @@ static u64 res_counter_hidden(struct res_counter *top, struct res_stat *stat)
  * @counter: the counter
  * @snap: where to
  *
- * Statistics are rough: max_usage and min_usage are off by what was at hand at
- * the time.
+ * Statistics are rough: max_usage and min_usage are off by what was kept in
+ * banks and in stock at the time.
  *
- * That readers want all fields at once and not each by itself was said in the
- * review of the beancounter patches of 2006.
+ * The review of the beancounter patches of 2006 asked for a snapshot of all
+ * fields, instead of a function for each.
  *
  * Context: Task context, no spinlock held, interrupts on. @counter stays
  * allocated.
@@ -150,7 +150,7 @@ void res_counter_read(struct res_counter *counter, struct res_snapshot *snap)
 	stat.charged += counter->sent.charged + counter->unsent.charged;
 	stat.uncharged += counter->sent.uncharged + counter->unsent.uncharged;
 	used = res_beyond(counter->used, hidden);
-	/* What was shown once was there, if nothing has moved meanwhile. */
+	/* Nothing has moved: what was found kept was there at one time. */
 	if (tries) {
 		counter->max_usage = max(counter->max_usage, used);
 		counter->min_usage = min(counter->min_usage, used);
@@ -167,14 +167,13 @@ void res_counter_read(struct res_counter *counter, struct res_snapshot *snap)
 		.max_usage	= max3(counter->old_max, counter->max_usage, used),
 		.recent_max	= max(counter->max_usage, used),
 		.min_usage	= min(counter->min_usage, used),
-		/* What moves meanwhile may be missing for the moment. */
+		/* Units on their way between levels may be missing. */
 		.charged	= max_t(s64, 0, stat.charged - counter->base.charged),
 		.uncharged	= max_t(s64, 0, stat.uncharged - counter->base.uncharged),
 		.failcnt	= atomic64_read(&counter->failcnt),
 	};
 	/*
-	 * One CPU may say what it was charged later than another what it
-	 * returned.
+	 * The uncharge of one CPU may be seen before the charge of another.
 	 */
 	for (i = 0; i < counter->root->kinds; i++)
 		snap->kinds[i] = max_t(s64, 0, counter->kinds[i] + stat.kinds[i]);

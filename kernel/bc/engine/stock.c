@@ -5,26 +5,25 @@
  * Each CPU has a few slots, with units for one group each. The fast path, in
  * include/bc/res_counter.h, compares the slot's owner and changes one word,
  * @units, by one instruction that nothing on this CPU can interrupt. Only its
- * own CPU changes a slot; so units that are needed elsewhere are fetched by an
- * interrupt there.
+ * own CPU changes a slot. So a drain on another CPU sends it an interrupt.
  *
  * An interrupt may come between any two instructions of the fast path, and may
  * charge, uncharge, or close the slot. That is why
  *
- *  - a closed slot has RES_SLOT_CLOSED in @units, so that whatever is taken
- *    from it or put into it leaves it negative, which the fast path sees in the
- *    result of its own instruction: it undoes that (__res_slot_undo()), or does
- *    it once more by way of the counter (__res_slot_settle());
- *  - @owner changes in task context alone: the fast path has preemption off, so
+ *  - a closed slot has RES_SLOT_CLOSED in @units. Whatever the fast path takes
+ *    from it or puts into it, @units is negative, which the fast path sees in
+ *    the result of its own instruction. It undoes a charge (__res_slot_undo()),
+ *    and makes an uncharge by way of the counter (__res_slot_settle());
+ *  - @owner changes in task context alone. The fast path has preemption off, so
  *    that no other task comes between its comparison and its change of @units.
- *    And not before @units is RES_SLOT_CLOSED to the unit, lest something that
- *    was put there for one owner is settled for the other.
+ *    And @owner does not change before @units is RES_SLOT_CLOSED to the unit:
+ *    what was put there for one owner must not be settled for another.
  *
- * So a slot that an interrupted fast path has found its owner's is still that
- * owner's when the interrupt returns, open or closed.
+ * So if an interrupted fast path has found its owner in a slot, that owner is
+ * still there when the interrupt returns, whether the slot is open or closed.
  *
- * An open slot is in the list @slots of its counter, and counts there as used.
- * It is opened by the protocol of bank.c, and closed by a drain.
+ * An open slot is in the list @slots of its counter, and its units count there
+ * as used. It is opened by the protocol of bank.c, and closed by a drain.
  */
 
 #include <linux/cpumask.h>
@@ -36,7 +35,7 @@
 
 #include "internal.h"
 
-/* The slot of the CPU that this is right now, for a hint. */
+/* The slot for @owner of the current CPU, which may change: for a hint. */
 static struct res_slot *res_raw_slot(struct res_stock __percpu *stock,
 				     struct res_owner *owner)
 {
@@ -46,15 +45,15 @@ static struct res_slot *res_raw_slot(struct res_stock __percpu *stock,
 }
 
 /*
- * Charges and uncharges in a row by which an owner gets a slot from another
- * one.
+ * An owner gets a slot that another one has after so many charges and uncharges
+ * in a row that missed it.
  */
 #define RES_SLOT_MISSES		4
 
 /*
- * Moves what is in @slot back to its counter, and what is to be counted; under
- * the lock. Units that an interrupted charge has taken, and is about to put
- * back, are seen as charged until __res_slot_settle() finds them.
+ * Moves the units in @slot back to its counter, and what was noted with them;
+ * under the lock. Units that an interrupted charge has taken, and is about to
+ * put back, count as charged until __res_slot_settle() finds them.
  */
 static void res_slot_empty(struct res_slot *slot, struct res_counter *counter)
 {
@@ -77,14 +76,14 @@ static void res_slot_empty(struct res_slot *slot, struct res_counter *counter)
 	counter->unsent.uncharged += returned;
 	info->base = 0;
 	res_counter_lower(counter, there);
-	/* Under the lock: better in a bad place than never. */
+	/* Not a good place to print from, but no caller could do it later. */
 	res_warn_missing(units - there);
 }
 
 /*
- * Closes @slot of this CPU, with interrupts off. @excess, if not %NULL, is what
- * goes up from its counter, which is returned; otherwise that stays there for
- * the drain.
+ * Closes @slot of this CPU, with interrupts off. Returns its counter, or NULL.
+ * The caller gives up @excess from there to the parent; if @excess is NULL, the
+ * units stay in the counter's bank, for a drain to take.
  */
 struct res_counter *res_slot_close(struct res_slot *slot, struct res_excess *excess)
 {
@@ -107,29 +106,29 @@ struct res_counter *res_slot_close(struct res_slot *slot, struct res_excess *exc
 			res_counter_take_excess(counter, excess);
 		raw_spin_unlock(&counter->lock);
 	}
-	/* So that the owner does not look here in vain each time. */
+	/* The owner need not look here in vain each time. */
 	if (in_task() && local_read(&slot->units) == RES_SLOT_CLOSED)
 		WRITE_ONCE(slot->owner, RES_OWNER_NONE);
 	return counter;
 }
 
-/* Whether this CPU keeps stock; its number stays, as interrupts are off. */
+/* Whether this CPU keeps stock. Interrupts are off. */
 static bool res_stock_possible(const struct res_slot *slot)
 {
 	const int cpu = slot->info->cpu;
 
 	/*
-	 * Not on one that is about to go offline, or that is not to be
-	 * interrupted.
+	 * A CPU that is about to go offline does not, nor an isolated CPU,
+	 * which a drain must not interrupt.
 	 */
 	return in_task() && cpu_active(cpu) && !cpu_is_isolated(cpu);
 }
 
 /*
- * This CPU's slot for @owner, open or ready to be opened, or NULL: a reader may
- * still stand at it. Another owner's units are taken out of it: *@from is their
- * counter, and @excess what goes up from there. Interrupts are off, and stay
- * off until the slot was filled.
+ * Returns this CPU's slot for @owner, open or ready to be opened; NULL if it
+ * cannot be opened now, since a reader still stands at it, say. Another owner's
+ * units are taken out of it: *@from is their counter, and the caller gives up
+ * @excess from there. Interrupts are off, and stay off until the slot was filled.
  */
 struct res_slot *res_slot_claim(struct res_root *root, struct res_owner *owner,
 				struct res_counter **from,
@@ -150,7 +149,7 @@ struct res_slot *res_slot_claim(struct res_root *root, struct res_owner *owner,
 
 /*
  * Opens @slot for @counter, whose lock is held, if it is not open yet, and puts
- * @n units there, which count as used and held by now.
+ * @n units there, which the caller counts as used.
  */
 void res_slot_fill(struct res_slot *slot, struct res_counter *counter, u64 n,
 		   u64 cap)
@@ -173,10 +172,10 @@ void res_slot_fill(struct res_slot *slot, struct res_counter *counter, u64 n,
 }
 
 /*
- * Whether it is worth while to have a slot for @owner on this CPU. One that is
- * in use by another owner is left to that, until this one was here several
- * times in a row: groups that take turns do better with their banks. A hint:
- * preemption may be on.
+ * Whether it is worth while to have a slot for @owner on this CPU. While
+ * another owner uses the slot, that owner keeps it, until @owner has missed it
+ * several times in a row: groups that take turns do better with their banks. A
+ * hint: preemption may be on.
  */
 bool res_slot_wanted(struct res_root *root, struct res_owner *owner)
 {
@@ -199,8 +198,7 @@ bool res_slot_wanted(struct res_root *root, struct res_owner *owner)
 }
 
 /*
- * Closes this CPU's slot for @owner, if it has one: no stock is to be kept
- * there.
+ * Closes this CPU's slot for @owner, if there is one: no stock is to be kept.
  */
 void res_slot_forget(struct res_root *root, struct res_owner *owner)
 {
@@ -209,7 +207,7 @@ void res_slot_forget(struct res_root *root, struct res_owner *owner)
 	struct res_slot *slot;
 	unsigned long flags;
 
-	/* A hint again: mostly it has none. */
+	/* A hint again: mostly there is none. */
 	if (READ_ONCE(res_raw_slot(root->stock, owner)->owner) != owner)
 		return;
 	rcu_read_lock();
@@ -224,13 +222,14 @@ void res_slot_forget(struct res_root *root, struct res_owner *owner)
 }
 
 /**
- * __res_slot_settle_kinds() - note what was said to a closed slot
+ * __res_slot_settle_kinds() - note in the counter what was noted in a closed slot
  * @slot: this CPU's
  *
- * For res_stock_note(). What an interrupt has said since is noted, too; or was,
- * with ours, if it was open again: then it is noted when that is closed.
+ * For res_stock_note(), and for what interrupts have noted there since. If the
+ * slot is open again, all of it is noted in the counter when the slot is
+ * closed.
  *
- * Context: Any context but NMI; preemption off since it was said.
+ * Context: Any context but NMI; preemption off since res_stock_note().
  */
 void __res_slot_settle_kinds(struct res_slot *slot)
 {
@@ -254,11 +253,11 @@ void __res_slot_settle_kinds(struct res_slot *slot)
 }
 
 /**
- * __res_slot_settle() - look after a slot with more in it than its cap
+ * __res_slot_settle() - give back what a slot has above its cap
  * @slot: this CPU's
  *
- * Gives some back to the bank; or, if the slot was closed, what was put in
- * since to its owner's counter.
+ * If the slot is open, some of its units go back to the bank. If it is closed,
+ * the units that were put in since go back to the owner's counter.
  *
  * Context: Any context but NMI; preemption off since the units were put there.
  */
@@ -279,7 +278,7 @@ void __res_slot_settle(struct res_slot *slot)
 	if (!counter) {
 		units -= RES_SLOT_CLOSED;
 		owner = slot->owner;
-		/* Before the units go: the owner may go with them. */
+		/* Before the units: the owner may be freed with the last. */
 		__res_slot_settle_kinds(slot);
 		returned = local_read(&slot->returned);
 		if (units > 0) {
@@ -309,7 +308,7 @@ void __res_slot_settle(struct res_slot *slot)
 }
 
 /**
- * __res_slot_undo() - there was too little in a slot
+ * __res_slot_undo() - put back units after a slot had too few
  * @slot: this CPU's
  * @n: units that were taken from it
  *
@@ -321,8 +320,8 @@ void __res_slot_undo(struct res_slot *slot, unsigned long n)
 {
 	local_add(n, &slot->units);
 	/*
-	 * Was it closed in between? What was in it then is still there, and
-	 * what was noted of it; or too much now, if it was filled again.
+	 * The slot may have been closed in between: then these units are in a
+	 * closed slot, and if it was filled again there may be too many.
 	 */
 	if ((unsigned long)local_read(&slot->units) > slot->cap)
 		__res_slot_settle(slot);

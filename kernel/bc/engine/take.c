@@ -2,20 +2,20 @@
 /*
  * Units on their way down
  *
- * Where a counter's bank has not enough for what is asked of it, units are
- * taken out of the counters above, in two passes:
+ * Where a counter's bank has not enough, units are taken out of the counters
+ * above, in two passes:
  *
- *  - Up, without locks, to the nearest counter that can give what is asked of
- *    it: what the one below lacks.
+ *  - Up, without locks, to the nearest counter that can give what the counter
+ *    below it lacks.
  *  - Down, from there to the counter that is charged. Each counter on the way,
  *    under its own lock, adds what has come from above to what it has taken,
  *    and gives away what the next one needs, if its bounds permit.
  *
  * What was seen on the way up may not be true any more on the way down. Where
  * another CPU has used up what a counter could have given, the charge goes up
- * again from there; what it has brought is that counter's credit, so that
+ * again from there. What it has brought is that counter's credit, so that
  * nothing is lost. After some such tries it takes all that it needs from the
- * root on, and relies on nothing.
+ * root, and relies on no credit that it has seen.
  *
  * A refusal is decided on the way up, before anything is taken: the nearest
  * counter without room refuses. That takes no lock: @used changes in one write,
@@ -23,7 +23,7 @@
  * that was under way at the same time can make it fit after all. Charges that
  * are refused therefore do not keep others from the counter. On the way down a
  * counter may find its room gone, under its lock. What has arrived there is its
- * credit then, and goes up again as far as it is not to be kept.
+ * credit then; it goes up again unless the counter may keep it.
  */
 
 #include <linux/irqflags.h>
@@ -33,7 +33,7 @@
 
 #include "internal.h"
 
-/* Counters whose units a charge uses up without that they suffice. */
+/* How many banks a charge empties on its way up, before one has enough. */
 #define RES_PARTS	8
 
 /* How often a charge relies on what it has seen without a lock. */
@@ -42,15 +42,15 @@
 /**
  * struct res_climb - a charge on its way up and down
  * @take: the charge
- * @room: what may be kept at its counter
+ * @room: what may be kept at the counter that is charged
  * @need: what the counter at @level has to give
  * @extra: what it should give beyond, if it has plenty
- * @level: its place in the path
+ * @level: the place in the path of the counter that is asked
  * @first: the first place that can be asked
  * @got: units that have come from above
- * @part: counters further down whose units, not sufficient, are to be used
- * @parts: how many there are
- * @tries: how often it went up
+ * @part: counters further down whose units, too few, are to be used as well
+ * @parts: how many such counters there are
+ * @tries: how often the charge went up
  */
 struct res_climb {
 	struct res_take		*take;
@@ -69,8 +69,8 @@ struct res_climb {
 };
 
 /*
- * Describes, if nothing else is described yet, that @counter has no room for @n
- * units beside the @used ones.
+ * Describes in @refusal that @counter has no room for @n units beside the @used
+ * ones, unless it describes a lack of room already.
  */
 static void res_refuse(struct res_refusal *refusal, struct res_counter *counter,
 		       u64 used, u64 n, enum bc_severity severity)
@@ -93,8 +93,8 @@ static void res_refuse(struct res_refusal *refusal, struct res_counter *counter,
 }
 
 /*
- * Whether @counter has room for @n units more. Describes that, if not. Certain
- * only under its lock.
+ * Whether @counter has room for @n units more; certain only under its lock. If
+ * not, describes that in @take.
  */
 static bool res_counter_fits(struct res_take *take, struct res_counter *counter,
 			     u64 n)
@@ -118,7 +118,7 @@ static u64 res_climb_batch(const struct res_climb *climb,
 	const bool charged = counter == climb->take->counter;
 	u64 batch = 0;
 
-	/* What is open and has to keep less by now loses that when it asks. */
+	/* A bank that has to keep less by now gives that up below. */
 	if (READ_ONCE(counter->keep) > counter->root->batch_tight ||
 	    (charged && room->state == RES_LOOSE) ||
 	    (counter == room->other && room->other_state == RES_LOOSE))
@@ -127,7 +127,7 @@ static u64 res_climb_batch(const struct res_climb *climb,
 }
 
 /*
- * What can be got from beyond the first level: from the root, or from the hand.
+ * Takes what is needed from beyond the first level: the hand, or the root.
  */
 static int res_climb_end(struct res_climb *climb)
 {
@@ -141,7 +141,9 @@ static int res_climb_end(struct res_climb *climb)
 	if (hand == climb->need)
 		return 0;
 	if (take->moving && take->end) {
-		/* Its ancestors are to change no more than they must. */
+		/*
+		 * Take no batch: its ancestors change no more than they must.
+		 */
 		struct res_take end = {
 			.counter = take->end,
 			.n = climb->need - hand,
@@ -165,7 +167,7 @@ static int res_climb_end(struct res_climb *climb)
 	return more ? 0 : -ENOSPC;
 }
 
-/* From the counter at @level up to one that can give what is needed. */
+/* Goes up from the counter at @level to one that can give what is needed. */
 static int res_climb_up(struct res_climb *climb)
 {
 	const bool rely = climb->tries++ < RES_TRIES;
@@ -194,7 +196,7 @@ static int res_climb_up(struct res_climb *climb)
 }
 
 /*
- * Whether the parent has little left, perhaps by what it has just given to
+ * Whether the parent has little left, perhaps since it has just given units to
  * @counter.
  */
 static bool res_parent_tight(const struct res_counter *counter)
@@ -204,8 +206,8 @@ static bool res_parent_tight(const struct res_counter *counter)
 }
 
 /*
- * Opens the bank of @counter, under its lock, if it may be: see bank.c, step 4.
- * Where its parent has become tight, an open one keeps less from now on.
+ * Opens the bank of @counter, under its lock, if that is permitted: see bank.c,
+ * step 4. If the parent has become tight, an open bank keeps less from now on.
  */
 static void res_climb_open(const struct res_climb *climb, struct res_counter *counter)
 {
@@ -229,8 +231,9 @@ static void res_climb_open(const struct res_climb *climb, struct res_counter *co
 
 /*
  * @counter, under its lock, gives away the @n units that are asked for and
- * @more beyond, which may never be used: the highest usage is noted without
- * these. Should they be used, a reader sees that as long as they are.
+ * @more beyond. The latter may never be used: max_usage is updated without
+ *	them.
+ * While they are used, a read takes them into account.
  */
 void res_counter_give(struct res_take *take, struct res_counter *counter, u64 n,
 		      u64 more)
@@ -254,7 +257,7 @@ void res_counter_give(struct res_take *take, struct res_counter *counter, u64 n,
 /* Under its lock: @counter has taken what has come from above. */
 static void res_climb_arrive(struct res_climb *climb, struct res_counter *counter)
 {
-	/* What is kept below has been no concern of those above so far. */
+	/* A reservation has covered what is kept below until now. */
 	if (counter->taken <= counter->reserved &&
 	    counter->taken + climb->got > counter->reserved)
 		climb->take->uncovered |= counter->reserved;
@@ -264,7 +267,7 @@ static void res_climb_arrive(struct res_climb *climb, struct res_counter *counte
 
 /*
  * The counter at @level, above the one that is charged, takes what has come
- * from above and gives what is needed, and something beyond if it has plenty.
+ * from above and gives away what is needed, and a batch if it has plenty.
  */
 static int res_climb_give(struct res_climb *climb)
 {
@@ -315,8 +318,8 @@ unlock:
 }
 
 /*
- * The counter that is charged itself takes what has come, and this CPU's stock
- * a part.
+ * The counter that is charged takes what has come from above, and this CPU's
+ * stock a part of it.
  */
 static int res_climb_charge(struct res_climb *climb)
 {
@@ -357,7 +360,7 @@ static int res_climb_charge(struct res_climb *climb)
 			counter->given += take->n;
 		}
 		res_counter_give(take, counter, take->n, 0);
-		/* Unless that was the last that there was plenty of. */
+		/* No stock if little is left after this charge. */
 		if (slot && counter->epoch == room->epoch &&
 		    counter->state == RES_LOOSE && !res_parent_tight(counter)) {
 			stock = min3(room->batch, avail - take->n,
@@ -382,7 +385,7 @@ unlock:
 	return err;
 }
 
-/* From the counter at @level down to the one that is charged. */
+/* Goes down from the counter at @level to the one that is charged. */
 static int res_climb_down(struct res_climb *climb)
 {
 	const int last = climb->take->counter->depth;
@@ -394,8 +397,7 @@ static int res_climb_down(struct res_climb *climb)
 		climb->got = 0;
 	for (;;) {
 		/*
-		 * Going up, @need was lowered by what a counter further down
-		 * has.
+		 * On the way up @need was lowered by what this counter had.
 		 */
 		if (climb->parts &&
 		    climb->part[climb->parts - 1].level == climb->level)
@@ -409,14 +411,15 @@ static int res_climb_down(struct res_climb *climb)
 	}
 }
 
-/* The place in the path from which on @take can ask. */
+/* The first place in the path that can be asked. */
 static int res_take_first(const struct res_take *take)
 {
 	return take->moving && take->end ? take->end->depth + 1 : 0;
 }
 
 /*
- * Whether it seems so; where not, it is of no interest what may be kept beyond.
+ * Whether there seems to be room. If not, what may be kept need not be looked
+ * up.
  */
 static bool res_path_fits(const struct res_take *take)
 {
@@ -441,10 +444,10 @@ static bool res_path_fits(const struct res_take *take)
  * Takes the units, as @take says: one attempt, without any waiting. The counter
  * and its ancestors stay allocated.
  *
- * Returns 0, or -EDQUOT: a counter has no room, or -ENOSPC: the machine has
- * none; nothing has changed then, and @take->refusal says more. 0, too, if the
- * counter and all above were removed: then nothing was taken, and @take->owner
- * is %NULL.
+ * Returns 0; -EDQUOT: a counter has no room; or -ENOSPC: the machine has none.
+ * With an error nothing has changed, and @take->refusal says more. If the
+ * counter and all above it were removed, it returns 0, nothing was taken, and
+ * @take->owner is NULL.
  */
 int res_take(struct res_take *take)
 {
@@ -488,10 +491,10 @@ again:
 }
 
 /*
- * After res_take() has failed with @err: gets back what is kept below the
- * counter (or in the machine) that has no room, and tries again while nothing
- * is kept there anew; a few times, as long as something comes back or other
- * CPUs may have it in hand. Returns what has become of the charge.
+ * After res_take() has failed with @err: drains what is kept below the counter
+ * (or in the machine) that has no room, and tries again before anything is kept
+ * there anew. That is repeated a few times, as long as something comes back or
+ * other CPUs may have units in hand. Returns as res_take().
  */
 int res_take_drained(struct res_take *take, int err)
 {
@@ -506,7 +509,7 @@ int res_take_drained(struct res_take *take, int err)
 		if (!res_drainable(root, top))
 			break;
 		again = res_drain_begin(root, top, take->counter);
-		/* Another CPU that does the same may have units in hand. */
+		/* Another CPU that drains here may have units in hand. */
 		again |= (top ? READ_ONCE(top->closed) :
 				atomic_read(&root->closed)) > 1;
 		take->stock = false;
@@ -517,7 +520,8 @@ int res_take_drained(struct res_take *take, int err)
 			break;
 		next = take->refusal.machine ? NULL : take->refusal.counter;
 		/*
-		 * As often as there are levels, one further up may be the next.
+		 * A counter further up may be next: that is not one of the
+		 * tries.
 		 */
 		if (!top || (next && next->depth >= top->depth))
 			tries--;
@@ -528,8 +532,8 @@ int res_take_drained(struct res_take *take, int err)
 }
 
 /*
- * Above a barrier, ordinary charges are not to find anything in stock or in
- * banks. Those that were made meanwhile were made before this one.
+ * While @top is above its barrier, ordinary charges below it must find nothing
+ * in stock or in banks. Charges that did meanwhile count as made before.
  */
 static void res_enforce_at(struct res_root *root, struct res_counter *top,
 			   bool may_block)
@@ -545,8 +549,8 @@ static void res_enforce_at(struct res_root *root, struct res_counter *top,
 }
 
 /*
- * The same for all that is above @counter, below which a reservation covers no
- * more.
+ * A reservation of @counter or below covers less than before: enforces the
+ * barriers above.
  */
 void res_enforce_above(struct res_counter *counter, bool may_block)
 {
@@ -565,7 +569,7 @@ void res_enforce_above(struct res_counter *counter, bool may_block)
 	}
 }
 
-/* After a charge of @counter. */
+/* After a charge of @counter: enforces the barriers that it has passed. */
 void res_enforce_barriers(struct res_take *take, struct res_counter *counter,
 			  bool may_block)
 {

@@ -702,8 +702,8 @@ static struct group branch[MAX_DEPTH];		/* of CPU 1's groups, from the second */
 static struct group leaf[MAX_GROUPS];
 
 /*
- * A row with @nr groups at @depth, each with @held units; those that CPU 1 works with
- * begin with group @other, and have the uppermost counter alone in common with the
+ * A row with @nr groups at @depth, each with @held units; the groups that CPU 1
+ * works with begin with group @other, and have the uppermost counter alone in common with the
  * rest.
  */
 static void tree(const struct row *row, int nr, int other, unsigned long held,

@@ -894,7 +894,7 @@ static void check_places(int res, bool last)
 		if (!c->linked && (stock || c->keep || !list_empty(&c->slots) ||
 				   !list_empty(&c->active) ||
 				   c->taken > max(c->used, c->reserved)))
-			wrong = "something is at hand where no drain finds it";
+			wrong = "something is kept where no drain finds it";
 		if (c->closed != c->awaited)
 			wrong = "closed for good";
 		if (last && c->taken != max(c->used, c->reserved))

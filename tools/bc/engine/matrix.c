@@ -4,7 +4,7 @@
  *
  * A machine has a chain of groups; in the last but one are the group that is operated
  * on, which has units in stock on all CPUs, a neighbour, and siblings that have units
- * at hand, in stock on some CPU where there is room for that.
+ * kept, in stock on some CPU where there is room for that.
  */
 #include "sim.h"
 
@@ -78,7 +78,7 @@ struct operation {
 	void		(*prepare)(struct machine *m);
 	void		(*run)(struct machine *m);
 	void		(*restore)(struct machine *m);
-	/* The group below which units at hand matter; NULL: they do not. */
+	/* The group below which units kept matter; NULL: they do not. */
 	struct group	*(*below)(struct machine *m);
 	int		levels;		/* how often the levels count; 0: not at all */
 	bool		constant;	/* in all the same on all machines */
@@ -390,7 +390,7 @@ void matrix(void)
 {
 	static struct {
 		struct cost	cost;
-		u64		at_hand;
+		u64		kept;
 		u64		beside;
 	} result[ARRAY_SIZE(operations)][ARRAY_SIZE(machines)];
 	int i, j;
@@ -407,7 +407,7 @@ void matrix(void)
 			if (op->prepare)
 				op->prepare(m);
 			if (op->below)
-				result[i][j].at_hand = at_hand(op->below(m));
+				result[i][j].kept = kept_below(op->below(m));
 			MEASURE(result[i][j].cost, op->run(m));
 			say_cost(op->name, &result[i][j].cost);
 			if (op->reads)
@@ -427,8 +427,8 @@ void matrix(void)
 			const struct machine *m = &machines[j];
 			const struct cost *c = &result[i][j].cost, *c0 = &result[i][0].cost;
 			u64 bound = BASE_STEPS + op->levels * m->depth * LEVEL_STEPS +
-				    result[i][j].at_hand *
-				    (op->reads ? READ_STEPS : AT_HAND_STEPS);
+				    result[i][j].kept *
+				    (op->reads ? READ_STEPS : KEPT_STEPS);
 
 			least = min(least, c->steps);
 			expect(c->hold <= most, "%llu steps under a lock, bound %llu: %s",
@@ -444,13 +444,13 @@ void matrix(void)
 				       (unsigned long long)c->steps,
 				       (unsigned long long)c0->steps, m->name);
 			expect(c->steps <= bound,
-			       "%llu steps, bound %llu (at hand below: %llu): %s",
+			       "%llu steps, bound %llu (kept below: %llu): %s",
 			       (unsigned long long)c->steps, (unsigned long long)bound,
-			       (unsigned long long)result[i][j].at_hand, m->name);
-			expect(c->ipis <= result[i][j].at_hand + 1,
-			       "%llu IPIs, but %llu groups and slots at hand: %s",
+			       (unsigned long long)result[i][j].kept, m->name);
+			expect(c->ipis <= result[i][j].kept + 1,
+			       "%llu IPIs, but %llu groups and slots with units: %s",
 			       (unsigned long long)c->ipis,
-			       (unsigned long long)result[i][j].at_hand, m->name);
+			       (unsigned long long)result[i][j].kept, m->name);
 			if (!op->reads)
 				continue;
 			expect(!c->ipis, "%llu IPIs: %s", (unsigned long long)c->ipis,

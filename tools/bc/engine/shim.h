@@ -461,7 +461,7 @@ static inline void raw_spin_unlock(raw_spinlock_t *lock)
 
 #define lockdep_assert_held(lock)	((void)(lock))
 #elif defined(SHIM_SIM)
-/* @holder: 1 + its CPU; @steps: those that there had been when it was taken. */
+/* @holder: 1 + its CPU; @steps: how many there had been when it was taken. */
 typedef struct {
 	unsigned int	holder;
 	u64		steps;
@@ -528,7 +528,7 @@ static inline void raw_spin_unlock(raw_spinlock_t *lock)
 #define raw_spin_unlock_irq(lock) \
 	do { raw_spin_unlock(lock); local_irq_enable(); } while (0)
 
-/* CPUs: those whose threads are there are online. */
+/* A CPU is online while its thread is there. */
 #define nr_cpu_ids		MAX_THREADS
 #define NR_CPUS			MAX_THREADS
 #define num_possible_cpus()	MAX_THREADS

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The engine on a simulated machine: what an operation costs whom
+ * The engine on a simulated machine: what an operation costs the group, its
+ * neighbours and the other CPUs
  *
  * kernel/bc/engine/, compiled as it is, on a machine of up to 256 CPUs with 10 000
  * groups at depths of up to 2000. One thread plays all CPUs: which one is a variable, so
@@ -16,7 +17,7 @@
  *
  * What must hold is what isolates one group from another: an operation's steps under a
  * lock do not depend on the size of the machine, its steps in all only on the levels
- * above and on what is at hand below, and a neighbour sees nothing of it.
+ * above and on what is kept below, and a neighbour sees nothing of it.
  *
  * usage: sim [-v]
  *
@@ -98,17 +99,17 @@ static void scene_hopeless(void)
 			charge(sibling[i], 1);
 		}
 		on(0);
-		there = at_hand(NULL);
+		there = kept_below(NULL);
 		MEASURE(c, charge_as(asker, 5 * siblings, BC_BARRIER, true));
 		say_cost("a hopeless refusal", &c);
 		if (asker->held)
 			die("a charge beyond the capacity succeeds");
-		expect(c.steps <= BASE_STEPS + there * AT_HAND_STEPS,
-		       "%llu steps, and units at hand in %llu groups and slots",
+		expect(c.steps <= BASE_STEPS + there * KEPT_STEPS,
+		       "%llu steps, and units kept in %llu groups and slots",
 		       (unsigned long long)c.steps, (unsigned long long)there);
 	}
 	world_end();
-	done("a hopeless refusal by the machine looks only where units are at hand");
+	done("a hopeless refusal by the machine looks only where units are kept");
 }
 
 /*

@@ -17,7 +17,7 @@
  */
 #define HOLD_STEPS	300	/* under one lock, or with interrupts off */
 #define LEVEL_STEPS	200	/* for each level above */
-#define AT_HAND_STEPS	800	/* for each group and CPU with units at hand below: to fetch them */
+#define KEPT_STEPS	800	/* for each group and CPU with units kept below: to fetch them */
 #define READ_STEPS	100	/* and to read how many they are */
 #define BASE_STEPS	2500	/* besides */
 
@@ -100,7 +100,7 @@ void set_reserved(struct group *g, u64 reserved);
 
 u64 usage(struct group *g);
 int open_slots(struct group *g);
-u64 at_hand(struct group *top);
+u64 kept_below(struct group *top);
 u64 locks_beside(const struct cost *c, struct group *top);
 
 /* matrix.c: each operation on each machine */

@@ -46,7 +46,7 @@ struct object {
 	u64			n;
 };
 
-/* @c: a group that uses the same slot as @a; between them are those with the others. */
+/* @c uses the same slot as @a; groups with the other slots are made in between. */
 static struct res_root root;
 static struct res_counter top, a, b, c, other[RES_SLOTS - 2];
 static struct object objects[OBJECTS];	/* by any CPU: they take turns */

@@ -7,7 +7,7 @@
  *
  * Interrupts reach a thread at any moment when it has them on; but under
  * ThreadSanitizer, which puts signals off, at atomic operations and in calls that
- * it knows to block. A thread that waits for another must do so in one of those:
+ * it knows to block. A thread that waits for another must do so in such a call:
  * the other may be waiting for this one to take an interrupt.
  */
 
@@ -29,12 +29,12 @@ void shim_online(void);
 
 /* What an interrupt that is no call from another CPU does; none if NULL. */
 extern void (*shim_device)(void);
-/* Sends CPU @cpu one of those, if it is online. */
+/* Sends CPU @cpu such an interrupt, if it is online. */
 void shim_interrupt(unsigned int cpu);
-/* Sends the calling CPU one, whatever it is in the middle of. */
+/* Sends the calling CPU an interrupt, whatever it is in the middle of. */
 void shim_interrupt_self(void);
 
-/* Interrupts taken, and how many of those found preemption off: a fast path. */
+/* Interrupts taken, and how many of them found preemption off: a fast path. */
 extern u64 shim_interrupts, shim_interrupted;
 
 /* A mutex to sleep on: the sleeper takes interrupts. */

@@ -241,8 +241,8 @@ static bool has_credit(const struct res_counter *c)
 	return c->taken > max(c->used, c->reserved);
 }
 
-/* The groups from @top down with something at hand, and their slots that are open. */
-u64 at_hand(struct group *top)
+/* The groups from @top down with something kept, and their slots that are open. */
+u64 kept_below(struct group *top)
 {
 	struct group *g;
 	u64 n = 0;
@@ -270,7 +270,7 @@ void world_end(void)
 	for (g = groups; g; g = g->next)
 		if (g->held)
 			uncharge(g, g->held);
-	/* Those below were made later. */
+	/* Groups below were made later. */
 	for (g = groups; g; g = g->next) {
 		if (!g->removed) {
 			if (usage(g))

@@ -37,7 +37,9 @@ int bc_patience_ms = BC_PATIENCE_MS;
 
 static char *mounted;		/* by bc_setup() */
 
-/* Switches the controller on or off for the groups in @cg (v2): 0, or -errno. */
+/*
+ * Switches the controller on or off for the groups in @cg (v2): 0, or -errno.
+ */
 static int cg_switch(const char *cg, char on_or_off)
 {
 	char text[64];
@@ -86,8 +88,8 @@ int bc_cpus(void)
 }
 
 /*
- * Seen once: who is pinned to a CPU is not allowed others any more, but can be
- * pinned to them.
+ * Looked up once: a task that is pinned to a CPU is not allowed other CPUs any
+ * more, but can be pinned to them.
  */
 int bc_cpu(int n)
 {
@@ -280,10 +282,11 @@ static long clamp(long n, long low, long high)
 }
 
 /*
- * A slot of a CPU has two batches at most, each a quarter of what the group has given
- * away, and so does the bank of a group, with batches of a half: see "How much is kept"
- * in Documentation/bc/res_counter.rst. Stock was given away, too, so that there may be
- * more of it when there is some: the sum is where it cannot grow any more.
+ * A slot of a CPU has two batches at most, each a quarter of what the group has
+ * given away, and so does the bank of a group, with batches of a half: see "How
+ * much is kept" in Documentation/bc/res_counter.rst. Stock was given away, too,
+ * so that there may be more of it when there is some: the sum is where it
+ * cannot grow any more.
  */
 long bc_most_stock(int cpus, int groups, long usage)
 {
@@ -308,7 +311,10 @@ int cg_attach(const char *cg, pid_t pid)
 	return cg_write(cg, "cgroup.procs", buf);
 }
 
-/* The file of a group's single threads, which neither convention calls as the other. */
+/*
+ * The file of a group's single threads, which neither convention calls as the
+ * other.
+ */
 static const char *threads_file(void)
 {
 	return bc_v2 ? "cgroup.threads" : "tasks";
@@ -508,7 +514,10 @@ int bc_umount(char *root)
 	return 0;
 }
 
-/* The options that mount the v1 hierarchy which has the controller; none: false. */
+/*
+ * The options that mount the v1 hierarchy which has the controller; none:
+ * false.
+ */
 static bool v1_options(char *options, size_t size)
 {
 	static char buf[8192];
@@ -631,7 +640,7 @@ void bc_teardown(void)
 	if (!mounted)
 		return;
 	purge_top(mounted);
-	/* A process that nobody has waited for still pins its group. */
+	/* A process that was not waited for still pins its group. */
 	while (waitpid(-1, NULL, WNOHANG) > 0)
 		;
 	if (bc_v2)
@@ -649,6 +658,9 @@ struct order {
 
 static int fds[65536];		/* the stack of a worker's descriptors */
 static int nfds;
+
+static pid_t children[4096];	/* the stack of its processes */
+static int nchildren;
 
 static void die_with_parent(void)
 {
@@ -669,9 +681,9 @@ static void __attribute__((noreturn)) serve(int sock, int results)
 }
 
 /*
- * A pipe for a worker's results. A pipe keeps the page that was read empty last,
- * for the next write: once it has one, a worker can report from a group that may
- * have no more kernel memory, where a socket could not.
+ * A pipe for a worker's results. A pipe keeps the page that was read empty
+ * last, for the next write: once it has one, a worker can report from a group
+ * that may have no more kernel memory, where a socket could not.
  */
 static int results_pipe(int *pair)
 {
@@ -848,6 +860,83 @@ long close_files(long n)
 	return 0;
 }
 
+long keep_child(pid_t pid)
+{
+	if (pid < 0)
+		return -errno;
+	children[nchildren++] = pid;
+	return 0;
+}
+
+long fork_one(long unused)
+{
+	pid_t pid = fork();
+
+	(void)unused;
+	while (!pid)
+		pause();
+	return keep_child(pid);
+}
+
+long fork_bound(long unused)
+{
+	pid_t parent = getpid(), pid = fork();
+
+	(void)unused;
+	if (!pid) {
+		die_with_parent();
+		while (getppid() == parent)
+			pause();
+		_exit(0);
+	}
+	return keep_child(pid);
+}
+
+long end_children(long n)
+{
+	for (; n > 0 && nchildren; n--) {
+		kill(children[--nchildren], SIGKILL);
+		if (waitpid(children[nchildren], NULL, 0) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+long end_all_children(long unused)
+{
+	(void)unused;
+	return end_children(nchildren);
+}
+
+long num_children(long unused)
+{
+	(void)unused;
+	return nchildren;
+}
+
+long fork_and_wait(long unused)
+{
+	pid_t pid = fork();
+
+	(void)unused;
+	if (!pid)
+		_exit(0);
+	if (pid < 0)
+		return -errno;
+	return waitpid(pid, NULL, 0) == pid ? 0 : -errno;
+}
+
+long forks_until_refused(long most)
+{
+	long n = 0, err = 0;
+
+	while (n < most && !err) {
+		err = fork_and_wait(0);
+		n += !err;
+	}
+	return err && err != -EAGAIN ? err : n;
+}
+
 long open_and_close(long n)
 {
 	long err = open_files(n);
@@ -989,8 +1078,8 @@ static void arena_add(long *count, long *highest)
 
 /*
  * What is open is counted after an open and until before a close. That never
- * exceeds what is held, so that whenever it exceeds the limit, too many were let
- * in. What is taken is counted the other way round.
+ * exceeds what is held, so that whenever it exceeds the limit, too many were
+ * let in. What is taken is counted the other way round.
  */
 long hammer(long rounds)
 {

@@ -46,7 +46,9 @@ extern int bc_patience_ms;
 
 /* Hierarchies */
 
-/* The controller under test, numfiles by default; and whether it counts bytes. */
+/*
+ * The controller under test, numfiles by default; and whether it counts bytes.
+ */
 extern const char *bc_controller;
 extern bool bc_bytes;
 
@@ -60,8 +62,8 @@ extern char bc_why[256];
 bool bc_missing(void);
 
 /*
- * Mounts the controller as v1 or v2, away from wherever an earlier test left it, and
- * returns a fresh group in which the controller is on and which has no
+ * Mounts the controller as v1 or v2, away from wherever an earlier test left
+ * it, and returns a fresh group in which the controller is on and which has no
  * processes: the top of everything a test makes. NULL where it cannot be had.
  */
 char *bc_setup(bool v2);
@@ -94,8 +96,8 @@ int bc_num_cgroups(const char *controller);
 
 /*
  * Makes the group @name in @parent, and switches the controller on in it (v2).
- * The path is never freed: a test is a short-lived process. NULL and errno if the
- * group could not be made.
+ * The path is never freed: a test is a short-lived process. NULL and errno if
+ * the group could not be made.
  */
 char *cg_new(const char *parent, const char *name);
 char *cg_newf(const char *parent, const char *format, ...)
@@ -114,7 +116,9 @@ int cg_open(const char *cg, const char *file, int flags);
 /* Writes @text, or @len bytes of it: 0, or -errno. */
 int cg_write(const char *cg, const char *file, const char *text);
 int cg_write_raw(const char *cg, const char *file, const void *data, size_t len);
-/* Reads the whole file, in a buffer that every call uses anew; "" if it cannot. */
+/*
+ * Reads the whole file, in a buffer that every call uses anew; "" if it cannot.
+ */
 const char *cg_read(const char *cg, const char *file);
 /* Reads one number; BC_UNLIMITED for "max"; -errno, or -EBADMSG for others. */
 long long cg_get(const char *cg, const char *file);
@@ -135,25 +139,26 @@ int cg_attach_thread(const char *cg, pid_t tid);
 /* How many threads are listed in @cg. */
 int cg_threads(const char *cg);
 /*
- * The next ID in *@list, what cgroup.procs says; 0 at its end. A task that is being
- * reaped is listed as 0. It is passed over: to kill(2) 0 is the caller's process
- * group, and to cgroup.procs the caller.
+ * The next ID in *@list, what cgroup.procs says; 0 at its end. A task that is
+ * being reaped is listed as 0. It is passed over: to kill(2) 0 is the caller's
+ * process group, and to cgroup.procs the caller.
  */
 pid_t bc_next_pid(char **list);
 
 /* The number that an open file has now, or -errno. */
 long long bc_read_number(int fd);
 /*
- * From now on, the highest usage that bc_read_number() of what this returns shows is that
- * since this call (and in v1 for all readers).
+ * From now on, the highest usage that bc_read_number() of what this returns
+ * shows is that since this call (and in v1 for all readers).
  */
 int cg_restart_max(const char *cg);
 
 /*
- * How much stock there may be, at most, where @cpus CPUs have run tasks of so many
+ * How much stock there may be, at most, where @cpus CPUs have run tasks of so
+ * many
  * @groups and @usage is the highest usage that there was, of files or of tasks. Each
- * group with a child that was charged is one of @groups, too. With 0 CPUs: what the
- * groups themselves may keep. Extremes may be off by as much.
+ * group with a child that was charged is one of @groups, too. With 0 CPUs: what
+ * the groups themselves may keep. Extremes may be off by as much.
  */
 long bc_most_stock(int cpus, int groups, long usage);
 
@@ -212,7 +217,10 @@ struct worker {
  * that @cg was charged for, and dies with the test.
  */
 struct worker *worker_new(const char *cg);
-/* The same without privileges; and both on the CPU that pin_to_cpu() calls @cpu. */
+/*
+ * The same without privileges; and both on the CPU that pin_to_cpu() calls
+ * @cpu.
+ */
 struct worker *user_new(const char *cg);
 struct worker *worker_new_on_cpu(const char *cg, int cpu);
 struct worker *user_new_on_cpu(const char *cg, int cpu);
@@ -252,6 +260,26 @@ long close_all(long unused);
 /* How many are open. */
 long held(long unused);
 
+/*
+ * A worker keeps the processes that it forks on a stack, too.
+ *
+ * Keeps @pid if it is one; what all functions that fork such a process do.
+ */
+long keep_child(pid_t pid);
+/* Forks a process that does nothing, and that goes on if the worker ends. */
+long fork_one(long unused);
+/* The same, but the process dies with the worker. */
+long fork_bound(long unused);
+/* Kills the @n processes that were forked last, or all, and waits for them. */
+long end_children(long n);
+long end_all_children(long unused);
+/* How many there are. */
+long num_children(long unused);
+/* Forks a process that exits at once, and waits for it. */
+long fork_and_wait(long unused);
+/* Does that until a fork is refused by EAGAIN, @most times at most. */
+long forks_until_refused(long most);
+
 /* Loses all privileges; or one capability only, as root. */
 long become_nobody(long unused);
 long drop_capability(long cap);
@@ -262,8 +290,8 @@ long open_and_close(long n);
 /* Whether this process ever used a privilege (PF_SUPERPRIV). */
 long used_privilege(long unused);
 /*
- * Runs on one CPU from now on: the @n-th of those that this process might run on
- * when it, or the test whose worker it is, asked for that first.
+ * Runs on one CPU from now on: the @n-th of the CPUs that this process, or the
+ * test whose worker it is, was allowed when it called this for the first time.
  */
 long pin_to_cpu(long n);
 
@@ -286,7 +314,9 @@ struct arena *arena_new(long most);
  */
 long hammer(long rounds);
 
-/* A kernel with lockdep, and no doubt with other checks that take their time. */
+/*
+ * A kernel with lockdep, and no doubt with other checks that take their time.
+ */
 bool bc_debug_kernel(void);
 /*
  * @n rounds of a race; an eighth of them under lockdep, where an emulated CPU

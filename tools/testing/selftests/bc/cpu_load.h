@@ -5,8 +5,8 @@
  *
  * The kernel adds to a task's CPU clock, which another process may read, and to
  * its groups' totals in one stroke. A total that is read between two readings of
- * the clocks therefore lies between them, whoever ran or did not run meanwhile,
- * and however late ticks come. It is the same with the time. What tests compare
+ * the clocks therefore lies between them, whichever tasks ran meanwhile and
+ * however late ticks come. It is the same with the time. What tests compare
  * are differences of such readings: no tolerance is needed but for microseconds
  * that are rounded.
  */

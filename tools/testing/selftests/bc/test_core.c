@@ -95,9 +95,9 @@ static bool wakes(int fd)
 }
 
 /*
- * A refusal wakes those who wait for the events of the group or of an ancestor,
- * and nobody else. Catches: events that only count, wake-ups lost after the
- * first, an ancestor's events.local woken for what happened below.
+ * A refusal wakes the tasks that poll the events of the group or of an
+ * ancestor, and no other task. Catches: events that only count, wake-ups lost
+ * after the first, an ancestor's events.local woken for what happened below.
  */
 TEST_F(core, poll_wakes_up)
 {
@@ -123,7 +123,7 @@ TEST_F(core, poll_wakes_up)
 		EXPECT_TRUE(wakes(here));
 		EXPECT_TRUE(wakes(local));
 		EXPECT_TRUE(wakes(above));
-		/* Who is woken finds the event counted. */
+		/* A task that is woken finds the event counted. */
 		EXPECT_EQ(i, cg_key(self->group, "events", "max"));
 		EXPECT_EQ(i, cg_key(self->group, "events.local", "max"));
 		EXPECT_EQ(i, cg_key(self->top, "events", "max"));
@@ -156,7 +156,7 @@ TEST_F(core, poll_of_the_refusing_ancestor)
 	EXPECT_FALSE(woken(below));
 }
 
-/* The same for those who watch many files through inotify. */
+/* The same for a task that watches many files through inotify. */
 TEST_F(core, inotify_tells_events)
 {
 	struct pollfd pfd = { .events = POLLIN };
@@ -215,7 +215,10 @@ static long rename_to(long name)
 	return prctl(PR_SET_NAME, name) ? -errno : 0;
 }
 
-/* One line says which group was refused where, and who was; and only one. */
+/*
+ * One line, and only one, says which group was refused, by which group, and
+ * which task.
+ */
 TEST_F(core, first_refusal_is_logged_once)
 {
 	char *group = new_group_to_log(self->top, "once");
@@ -292,9 +295,9 @@ TEST_F(core, log_names_barrier_and_ancestor)
 }
 
 /*
- * Names are the users' to choose: they must not forge lines of the log, nor send
- * commands to the terminal where it is read. (Cgroups themselves forbid a line
- * break in the name of a group, and nothing else.)
+ * Names are the users' to choose: they must not forge lines of the log, nor
+ * send commands to the terminal where it is read. (Cgroups themselves forbid a
+ * line break in the name of a group, and nothing else.)
  */
 TEST_F(core, log_escapes_names)
 {
@@ -383,7 +386,7 @@ static bool traced(const char *text)
 	return found;
 }
 
-/* An instance of its own does not disturb who is tracing already. */
+/* An instance of its own does not disturb other users of tracing. */
 static bool trace_start(void)
 {
 	static const char * const places[] = {
@@ -489,8 +492,8 @@ TEST_F(core, removed_groups_are_freed)
 }
 
 /*
- * Removing a group while its events are being told: the telling is deferred, and
- * must find the group there, or let it go.
+ * Removing a group while its events are being told: the telling is deferred,
+ * and must find the group there, or let it go.
  */
 TEST_F(core, rmdir_right_after_a_refusal)
 {
@@ -688,7 +691,9 @@ TEST_F(v1_hierarchy, numfiles_pids_and_cpuset_apart)
 	EXPECT_SOON(0, bc_hierarchy_of("numfiles"));
 }
 
-/* One resource, one account of it: no second hierarchy can have it meanwhile. */
+/*
+ * One resource, one account of it: no second hierarchy can have it meanwhile.
+ */
 TEST_F(v1_hierarchy, numfiles_is_in_one_hierarchy)
 {
 	char *root = bc_mount_v1("numfiles"), *v2 = bc_mount_v2();
@@ -736,7 +741,7 @@ TEST_F(v1_hierarchy, files_outlive_hierarchies)
 		ASSERT_EQ(0, cg_attach(group, w->pid));
 		ASSERT_EQ(0, call(w, open_files, 10));
 		EXPECT_EQ(10, cg_get(group, "usage"));
-		/* Some of those from before, in this hierarchy or another. */
+		/* Some of the groups from before, in this hierarchy or another. */
 		ASSERT_EQ(0, call(w, close_first, 0));
 		ASSERT_EQ(0, call(w, close_first, 0));
 		EXPECT_EQ(10, cg_get(group, "usage"));

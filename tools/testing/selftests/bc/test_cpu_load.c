@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * CPU load, as its users see it: a group is shown the time that its processes have
- * used, of what the CPUs had to offer in the same stretch of time.
+ * CPU load, as its users see it: a group is shown the time that its processes
+ * have used, of what the CPUs had to offer in the same stretch of time.
  */
 
 /*
- * Not in the guest where allocations fail: of that kmemleak complains on the console
- * with a lock held that is taken where a CPU goes offline, too, which lockdep minds.
+ * Not in the guest where allocations fail: of that kmemleak complains on the
+ * console with a lock held that is taken where a CPU goes offline, too, which
+ * lockdep minds.
  */
 /* bc-boot: --smp 2 */
 
@@ -69,8 +70,8 @@ static bool adds_up(const struct load *l, int cpus)
 }
 
 /*
- * Two looks at @group, @ms apart, of which @n workers are all tasks: its time is
- * theirs, and the CPUs have offered what they could.
+ * Two looks at @group, @ms apart, of which @n workers are all tasks: its time
+ * is theirs, and the CPUs have offered what they could.
  */
 #define EXPECT_TRUE_LOAD(group, workers, n, ms) do {			\
 	struct look __a, __b;						\
@@ -89,7 +90,10 @@ static bool adds_up(const struct load *l, int cpus)
 	self->load = __b.load;						\
 } while (0)
 
-/* load_cpus in @b is the time in @b, of the time on the clock since @a began to count. */
+/*
+ * load_cpus in @b is the time in @b, of the time on the clock since @a began to
+ * count.
+ */
 #define EXPECT_TRUE_CPUS(a, b) do {					\
 	long long __used = (b).load.time * 100;				\
 									\
@@ -97,7 +101,7 @@ static bool adds_up(const struct load *l, int cpus)
 	EXPECT_GE(__used / ((b).wall.from - (a).wall.to) + 1, (b).load.cpus); \
 } while (0)
 
-/* Somebody who reads once sees where counting begins, and what was used ever. */
+/* The first read shows where counting begins, and what was used ever. */
 TEST_F(cpu_load, first_read_begins)
 {
 	struct worker *w = worker_new(self->group);
@@ -127,7 +131,9 @@ TEST_F(cpu_load, file_is_where_it_belongs)
 	snprintf(root, sizeof(root), "%s", self->top);
 	*strrchr(root, '/') = '\0';
 	snprintf(path, sizeof(path), "%s/%s", root, load_file());
-	/* v1's root is the machine; v2's has no such file, as with cpu.weight. */
+	/*
+	 * v1's root is the machine; v2's has no such file, as with cpu.weight.
+	 */
 	EXPECT_EQ(variant->v2 ? -1 : 0, stat(path, &st));
 	EXPECT_EQ(!variant->v2, read_load(root, &self->load));
 	ASSERT_EQ(0, stat(cg_path(self->group, load_file()), &st));
@@ -152,8 +158,8 @@ TEST_F(cpu_load, one_busy_cpu)
 	EXPECT_WITHIN(times(since(a.wall, b.wall), self->cpus), 0, b.load.offered);
 	EXPECT_TRUE_CPUS(a, b);
 	/*
-	 * It was alone on its CPU but for the kernel's threads: if not half of it,
-	 * this has tested little.
+	 * It was alone on its CPU but for the kernel's threads: if not half of
+	 * it, this has tested little.
 	 */
 	EXPECT_LE(50, b.load.cpus);
 	EXPECT_GE(100, b.load.cpus);
@@ -187,8 +193,9 @@ TEST_F(cpu_load, half_busy)
 	EXPECT_TRUE_LOAD(self->group, &w, 1, A_WHILE_MS);
 	ASSERT_TRUE(look_at(self->group, &w, 1, &b));
 	/*
-	 * That this is a half, test_cpu_load_time can tell: here the guest's host may
-	 * take time from the work, which makes it longer than the rest.
+	 * That this is a half, test_cpu_load_time can tell: here the guest's
+	 * host may take time from the work, which makes it longer than the
+	 * rest.
 	 */
 	EXPECT_LT(0, b.load.cpus);
 	EXPECT_TRUE_CPUS(a, b);
@@ -312,7 +319,7 @@ TEST_F(cpu_load, removed_while_busy)
 	ASSERT_LE(0, fd);
 	ASSERT_TRUE(worker_move(w, other));
 	ASSERT_EQ(0, cg_rmdir(child));
-	/* Who still has the file open is told. */
+	/* A task that still has the file open gets an error. */
 	EXPECT_EQ(-1, pread(fd, buf, sizeof(buf), 0));
 	EXPECT_EQ(ENODEV, errno);
 	close(fd);
@@ -345,8 +352,9 @@ static long read_on(long unused)
 }
 
 /*
- * Groups that come, are read and go, while others read them and intervals end: if a
- * watch outlived its group, KASAN would tell, or the next user of its memory.
+ * Groups that come, are read and go, while others read them and intervals end:
+ * if a watch outlived its group, KASAN would tell, or the next user of its
+ * memory.
  */
 TEST_F(cpu_load, readers_race_with_removal)
 {
@@ -381,9 +389,9 @@ TEST_F(cpu_load, readers_race_with_removal)
 }
 
 /*
- * An interval never lasts longer than it may, whenever the kernel's work gets to
- * run: it cannot begin before the one before it was due to end, and who reads when
- * it is over begins the next.
+ * An interval never lasts longer than it may, whenever the kernel's work gets
+ * to run: it cannot begin before the one before it was due to end, and the
+ * first read after its end begins the next.
  */
 TEST_F(cpu_load, intervals_end)
 {
@@ -410,7 +418,7 @@ TEST_F(cpu_load, intervals_end)
 	}
 }
 
-/* The other length is true at once, for those that are watched already. */
+/* The new length is true at once, for groups that are watched already. */
 TEST_F(cpu_load, interval_changes)
 {
 	char *other = cg_new(self->top, "other");
@@ -493,7 +501,9 @@ TEST_F(cpu_load, total_is_reset)
 		ASSERT_TRUE(read_load(self->group, &self->load));
 		EXPECT_GT(200000, self->load.accumulated);
 	}
-	/* But for what the worker used in the very moment, on its way to sleep. */
+	/*
+	 * But for what the worker used in the very moment, on its way to sleep.
+	 */
 	ASSERT_TRUE(look_at(self->group, &w, 1, &last));
 	EXPECT_LE(since(first.used, last.used).from - 2 - lost, last.load.time);
 	EXPECT_GE(since(first.used, last.used).to + 2, last.load.time);

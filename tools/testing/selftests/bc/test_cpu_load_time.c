@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * CPU load over minutes: the averages against the formula, and the end of a watch.
+ * CPU load over minutes: the averages against the formula, and the end of a
+ * watch.
  *
- * On a machine where nobody steals time and ticks come when they are due. This has
- * a boot of its own, in which time is counted in instructions and is not waited for.
+ * On a machine where no hypervisor steals time and ticks come when they are
+ * due. This has a boot of its own, in which time is counted in instructions and
+ * is not waited for.
  */
 /* bc-boot: --icount */
 #include <sys/stat.h>
@@ -14,8 +16,8 @@
 #define PERIOD_US 2000000LL
 
 /*
- * How late work may be that is due at a time: the timer wheel rounds up two seconds
- * by as much as a 64th, and it is a tick or two that is rounded before.
+ * How late work may be that is due at a time: the timer wheel rounds up two
+ * seconds by as much as a 64th, and it is a tick or two that is rounded before.
  */
 #define LATE_US (PERIOD_US / 64 + 2 * 10000)
 
@@ -67,8 +69,8 @@ TEST_F(cpu_load_time, busy_and_half_busy)
 	start(w, spin, 0);
 	bc_sleep_ms(2000);
 	/*
-	 * What else the machine does in two seconds, waking this process among it,
-	 * is less than a hundredth of it.
+	 * What else the machine does in two seconds, waking this process among
+	 * it, is less than a hundredth of it.
 	 */
 	ASSERT_TRUE(read_load(self->group, &l));
 	EXPECT_LE(99, l.cpus);
@@ -88,8 +90,8 @@ TEST_F(cpu_load_time, busy_and_half_busy)
 	EXPECT_GE(51, l.cpus);
 }
 
-/* Nobody is charged for an idle machine. */
-TEST_F(cpu_load_time, idle_is_nobodys)
+/* No group is charged for the idle tasks. */
+TEST_F(cpu_load_time, idle_is_charged_to_no_group)
 {
 	char root[PATH_MAX];
 	struct load a, b;
@@ -102,7 +104,9 @@ TEST_F(cpu_load_time, idle_is_nobodys)
 	bc_sleep_ms(5000);
 	ASSERT_TRUE(read_load(root, &b));
 	EXPECT_LE(5000000LL * self->cpus, b.offered - a.offered);
-	/* A hundredth for the kernel's own work; the idle tasks had the rest. */
+	/*
+	 * A hundredth for the kernel's own work; the idle tasks had the rest.
+	 */
 	EXPECT_GE((b.offered - a.offered) / 100, b.time - a.time);
 }
 
@@ -113,9 +117,9 @@ static long long periods(long long us)
 }
 
 /*
- * Compares an average, in hundredths of a percent, with @value, a part of one. What
- * was used @off microseconds too early or late is weighed as if in the wrong period,
- * which makes a difference of at most what a period counts for.
+ * Compares an average, in hundredths of a percent, with @value, a part of one.
+ * What was used @off microseconds too early or late is weighed as if in the
+ * wrong period, which makes a difference of at most what a period counts for.
  */
 #define EXPECT_AVERAGE(i, value, off, seen) do {			\
 	double __slack = (1 - keeps[i]) * (off) / PERIOD_US / self->cpus; \
@@ -134,7 +138,9 @@ TEST_F_TIMEOUT(cpu_load_time, averages, 500)
 	int i;
 
 	ASSERT_NE(NULL, w);
-	/* A tenth of a second after the end of a period, ten seconds of work. */
+	/*
+	 * A tenth of a second after the end of a period, ten seconds of work.
+	 */
 	t = clock_us(CLOCK_MONOTONIC);
 	bc_sleep_ms((PERIOD_US - t % PERIOD_US) / 1000 + 100);
 	ASSERT_TRUE(read_load(self->group, &l));
@@ -159,7 +165,10 @@ TEST_F_TIMEOUT(cpu_load_time, averages, 500)
 	EXPECT_AVERAGE(1, value[1], off, l.avg60);
 	EXPECT_AVERAGE(2, value[2], off, l.avg300);
 
-	/* The rest of the work is in the period after those; then there is none. */
+	/*
+	 * The rest of the work is in the period after those; then there is
+	 * none.
+	 */
 	bc_sleep_ms(100000);
 	t = clock_us(CLOCK_MONOTONIC);
 	ASSERT_TRUE(read_load(self->group, &l));
@@ -173,13 +182,15 @@ TEST_F_TIMEOUT(cpu_load_time, averages, 500)
 	EXPECT_AVERAGE(0, value[0], off, l.avg10);
 	EXPECT_AVERAGE(1, value[1], off, l.avg60);
 	EXPECT_AVERAGE(2, value[2], off, l.avg300);
-	/* One who was away for so long finds the interval that he left. */
+	/*
+	 * A task that has not read for so long finds the interval that it left.
+	 */
 	EXPECT_LE((t - begun) * self->cpus, l.offered);
 	EXPECT_LE(10000000, l.time);
 
 	/*
-	 * Five minutes later nobody watches, which is seen at the end of a period;
-	 * the next reader begins anew.
+	 * Five minutes later there is no watch, which is seen at the end of a
+	 * period; the next reader begins anew.
 	 */
 	if (!variant->v2)
 		return;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Trees of groups: who counts, who refuses, whose events say so; and what is
- * left when groups come and go under load: nothing.
+ * Trees of groups: which groups count, which one refuses, whose events say so;
+ * and what is left when groups come and go under load: nothing.
  */
 #include <fcntl.h>
 #include <sched.h>
@@ -74,7 +74,9 @@ TEST_F(tree, usage_counts_in_every_ancestor)
 	EXPECT_EQ(301, cg_get(self->top, "usage"));
 	EXPECT_EQ(20, cg_key(a, "stat", "uncharged"));
 	EXPECT_EQ(0, cg_key(b, "stat", "uncharged"));
-	/* What was kept in advance, on a CPU and in a group, may have counted. */
+	/*
+	 * What was kept in advance, on a CPU and in a group, may have counted.
+	 */
 	EXPECT_GE(cg_get(self->top, "max_usage"), 321);
 	EXPECT_LE(cg_get(self->top, "max_usage"), 2 * 321);
 }
@@ -122,14 +124,14 @@ TEST_F(tree, tightest_ancestor_refuses)
 	EXPECT_GE(cg_get(a, "max_usage"), 10);
 	EXPECT_LE(cg_get(a, "max_usage"), 100);
 
-	/* Who is not below b has a's room. */
+	/* A group that is not below b has a's room. */
 	EXPECT_EQ(90, call(beside, open_until_refused, 200));
 	EXPECT_EQ(1, refused_here(a));
 	EXPECT_EQ(3, refused_below(a));
 	EXPECT_EQ(2, refused_below(b));
 }
 
-/* Several have no room: the one nearest to the task is asked first. */
+/* Several groups have no room: the one nearest to the task refuses. */
 TEST_F(tree, nearest_of_several_refuses)
 {
 	char *a = cg_new(self->top, "a"), *b = cg_new(a, "b"), *c = cg_new(b, "c");
@@ -254,7 +256,7 @@ TEST_F(tree, wide)
  * Every worker makes one of a few groups (another one may have been faster),
  * enters it (it may be gone again), opens some files there, leaves a child that
  * shares them and gets killed later, goes home and tries to remove the group
- * (somebody may be in it). Errors are part of the game; the sums are not.
+ * (another worker may be in it). Errors are part of the game; the sums are not.
  */
 enum { SLOTS = 3, CHILDREN = 8 };
 

@@ -363,7 +363,7 @@ static long open_all_for_writing(long only_read)
 }
 
 /*
- * A mode is for those without CAP_DAC_OVERRIDE. Those with it may open what they
+ * A mode is for tasks without CAP_DAC_OVERRIDE. Tasks with it may open what they
  * like; they find nothing to write to.
  */
 TEST_F(input, against_the_mode)
@@ -435,7 +435,7 @@ TEST_F(input, resets)
 		  cg_key(group, "events", "barrier"));
 	/* A reset is of one group: the parent saw more, and still says so. */
 	EXPECT_LE(7, cg_key(self->top, "stat", "charged"));
-	/* But for what the group had at hand when it had most. */
+	/* But for what the group kept when it had most. */
 	EXPECT_LE(5, cg_get(self->top, "max_usage"));
 }
 

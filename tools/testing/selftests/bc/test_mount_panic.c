@@ -47,7 +47,7 @@ static long long tainted(void)
 	return cg_get("/proc/sys/kernel", "tainted");
 }
 
-/* All controllers but those that somebody uses. */
+/* All controllers but those that are in use. */
 static void find_controllers(void)
 {
 	char line[256], name[64], *v2 = bc_mount_v2(), *used;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * ns: a task, or a thread group, enters an empty group directly below its own, and
- * never leaves it. What this is for: the path of a group says whose descendants
- * its tasks are.
+ * ns: a task, or a thread group, enters an empty group directly below its own,
+ * and never leaves it. What this is for: the path of a group says whose
+ * descendants its tasks are.
  *
  * The test itself stays in the root group, which is above all.
  */
@@ -55,7 +55,7 @@ static long keep_pid(pid_t pid)
 }
 
 /* Has one more process, which does nothing: its pid. */
-static long fork_one(long unused)
+static long fork_pid(long unused)
 {
 	pid_t pid = fork();
 
@@ -65,7 +65,10 @@ static long fork_one(long unused)
 	return keep_pid(pid);
 }
 
-/* One that ends by itself, @us microseconds from now, and is waited for by nobody. */
+/*
+ * Forks a task that exits @us microseconds from now, and that is not waited
+ * for.
+ */
 static long fork_short(long us)
 {
 	pid_t pid = fork();
@@ -115,7 +118,9 @@ static long get_tid(long n)
 	return tids[n];
 }
 
-/* A process with that many threads more; with @leaderless, the first one ends. */
+/*
+ * A process with that many threads more; with @leaderless, the first one ends.
+ */
 static long fork_with_threads(long leaderless)
 {
 	pthread_t id;
@@ -147,7 +152,7 @@ FIXTURE(ns)
 	char *root;
 	char *top;
 	char *a, *b;
-	struct worker *w;	/* in the top group; whoever else is, it has made */
+	struct worker *w;	/* in the top group, as all tasks that it forks */
 };
 
 FIXTURE_SETUP(ns)
@@ -180,7 +185,7 @@ TEST_F(ns, a_task_enters_an_empty_child)
 	EXPECT_EQ(0, cg_threads(self->top));
 }
 
-TEST_F(ns, nobody_leaves)
+TEST_F(ns, no_task_leaves)
 {
 	char *x = cg_new(self->a, "x"), *y = cg_new(x, "y");
 	pid_t pid = self->w->pid;
@@ -207,7 +212,7 @@ TEST_F(ns, nobody_leaves)
 	EXPECT_TRUE(is_in(y, pid));
 }
 
-/* Nor does somebody from the root group get where the top group's tasks may go. */
+/* Nor does a task of the root group get where the top group's tasks may go. */
 TEST_F(ns, only_from_the_group_above)
 {
 	EXPECT_EQ(-EPERM, move_process(self->a, getpid()));
@@ -219,7 +224,7 @@ TEST_F(ns, only_from_the_group_above)
 
 TEST_F(ns, one_task_enters_and_no_second)
 {
-	long first = call(self->w, fork_one, 0), second = call(self->w, fork_one, 0);
+	long first = call(self->w, fork_pid, 0), second = call(self->w, fork_pid, 0);
 
 	ASSERT_TRUE(first > 0 && second > 0);
 	ASSERT_EQ(0, move_process(self->a, first));
@@ -233,8 +238,8 @@ TEST_F(ns, one_task_enters_and_no_second)
 
 TEST_F(ns, an_emptied_group_can_be_entered_again)
 {
-	long first = call(self->w, fork_one, 0), second = call(self->w, fork_one, 0);
-	long third = call(self->w, fork_one, 0);
+	long first = call(self->w, fork_pid, 0), second = call(self->w, fork_pid, 0);
+	long third = call(self->w, fork_pid, 0);
 
 	ASSERT_TRUE(first > 0 && second > 0 && third > 0);
 	ASSERT_EQ(0, move_process(self->a, first));
@@ -247,11 +252,13 @@ TEST_F(ns, an_emptied_group_can_be_entered_again)
 	EXPECT_TRUE(is_in(self->a, third));
 }
 
-/* Who has gone on is still inside: all below a group come from the one who entered. */
-TEST_F(ns, nobody_follows_who_has_gone_on)
+/*
+ * A task that has gone on is still inside: all tasks below come from the first.
+ */
+TEST_F(ns, a_task_that_has_gone_on_is_still_inside)
 {
 	char *x = cg_new(self->a, "x");
-	long first = call(self->w, fork_one, 0), second = call(self->w, fork_one, 0);
+	long first = call(self->w, fork_pid, 0), second = call(self->w, fork_pid, 0);
 
 	ASSERT_TRUE(x && first > 0 && second > 0);
 	ASSERT_EQ(0, move_process(self->a, first));
@@ -287,7 +294,7 @@ TEST_F(ns, a_whole_thread_group_enters)
 	EXPECT_EQ(1 + THREADS, cg_threads(self->a));
 	EXPECT_EQ(2 + THREADS, cg_threads(self->top));
 
-	/* All or nobody. */
+	/* All threads or none. */
 	EXPECT_EQ(-EPERM, move_process(self->a, second));
 	EXPECT_EQ(2 + THREADS, cg_threads(self->top));
 	EXPECT_EQ(1 + THREADS, cg_threads(self->a));
@@ -328,10 +335,10 @@ TEST_F(ns, a_single_thread_enters)
 }
 
 /* Catches: a rule that takes the first thread for the process. */
-TEST_F(ns, threads_without_the_first_one_are_somebody)
+TEST_F(ns, threads_without_their_leader_fill_a_group)
 {
 	long pid = call(self->w, fork_with_threads, 1);
-	long second = call(self->w, fork_one, 0);
+	long second = call(self->w, fork_pid, 0);
 
 	ASSERT_TRUE(pid > 0 && second > 0);
 	ASSERT_EQ(0, move_process(self->a, pid));
@@ -341,7 +348,7 @@ TEST_F(ns, threads_without_the_first_one_are_somebody)
 	EXPECT_EQ(THREADS, cg_threads(self->a));
 }
 
-/* All who come from the one inside are inside, and name groups of their own. */
+/* What a task inside forks is inside, and can enter groups below. */
 TEST_F(ns, descendants_are_inside)
 {
 	char *x = cg_new(self->a, "x"), *y = cg_new(self->a, "y");
@@ -349,9 +356,9 @@ TEST_F(ns, descendants_are_inside)
 
 	ASSERT_TRUE(x && y);
 	ASSERT_EQ(0, move_process(self->a, self->w->pid));
-	first = call(self->w, fork_one, 0);
-	second = call(self->w, fork_one, 0);
-	third = call(self->w, fork_one, 0);
+	first = call(self->w, fork_pid, 0);
+	second = call(self->w, fork_pid, 0);
+	third = call(self->w, fork_pid, 0);
 	ASSERT_TRUE(first > 0 && second > 0 && third > 0);
 	EXPECT_EQ(4, cg_threads(self->a));
 	EXPECT_EQ(-EPERM, move_process(self->top, first));
@@ -362,7 +369,7 @@ TEST_F(ns, descendants_are_inside)
 	EXPECT_EQ(-EPERM, move_process(y, first));
 	EXPECT_EQ(2, cg_threads(self->a));
 
-	/* The end of its parent sets nobody free. */
+	/* The end of its parent sets no task free. */
 	ASSERT_EQ(0, prctl(PR_SET_CHILD_SUBREAPER, 1));
 	worker_kill(self->w);
 	EXPECT_EQ(-EPERM, move_process(self->top, third));
@@ -376,11 +383,11 @@ static long fork_many(long n)
 	long pid = 0;
 
 	while (n-- > 0 && pid >= 0)
-		pid = fork_one(0);
+		pid = fork_pid(0);
 	return pid < 0 ? pid : 0;
 }
 
-TEST_F(ns, only_one_of_many_who_try_at_once)
+TEST_F(ns, only_one_of_many_tasks_enters)
 {
 	enum { MANY = 12 };
 	char text[4096], *list;
@@ -487,13 +494,13 @@ TEST_F(ns, auto_delete_is_a_switch)
 }
 
 /*
- * When whatever removes groups by itself has had its chance: it has removed one
- * that was left after all those that the test has made ready.
+ * Returns once the kernel has removed all groups that the test has left: it has
+ * removed one that was left after them.
  */
 static bool all_deleted(const char *top, struct worker *w)
 {
 	char *last = cg_newf(top, "last%d", rand());
-	long pid = call(w, fork_one, 0);
+	long pid = call(w, fork_pid, 0);
 
 	if (!last || pid <= 0 || cg_set(last, AUTO_DELETE, 1) ||
 	    move_process(last, pid) || call(w, end_process, pid) ||
@@ -506,7 +513,7 @@ static bool all_deleted(const char *top, struct worker *w)
 
 TEST_F(ns, a_group_goes_with_its_last_task)
 {
-	long pid = call(self->w, fork_one, 0), inside;
+	long pid = call(self->w, fork_pid, 0), inside;
 	struct worker *w = self->w;
 
 	ASSERT_GT(pid, 0);
@@ -525,14 +532,17 @@ TEST_F(ns, a_group_goes_with_its_last_task)
 	ASSERT_TRUE(all_deleted(self->top, w));
 	EXPECT_TRUE(exists(self->b));
 
-	/* Under its old name there can be a new one, which is no other's. */
+	/*
+	 * There can be a new group of its name, which has nothing of the old
+	 * one.
+	 */
 	self->a = cg_new(self->top, "a");
 	ASSERT_NE(NULL, self->a);
 	EXPECT_EQ(0, cg_get(self->a, AUTO_DELETE));
-	/* The one who entered is not the last. */
+	/* The task that entered is not the last to leave. */
 	ASSERT_EQ(0, cg_set(self->a, AUTO_DELETE, 1));
 	ASSERT_EQ(0, move_process(self->a, w->pid));
-	inside = call(w, fork_one, 0);
+	inside = call(w, fork_pid, 0);
 	ASSERT_GT(inside, 0);
 	worker_kill(w);
 	bc_sleep_ms(50);
@@ -543,10 +553,10 @@ TEST_F(ns, a_group_goes_with_its_last_task)
 	EXPECT_TRUE(exists(self->top));
 }
 
-/* Somebody who has ended is not in it, waited for or not. */
+/* A task that has ended is not in it, whether it was waited for or not. */
 TEST_F(ns, a_group_goes_before_its_zombies)
 {
-	long pid = call(self->w, fork_one, 0);
+	long pid = call(self->w, fork_pid, 0);
 
 	ASSERT_GT(pid, 0);
 	ASSERT_EQ(0, cg_set(self->a, AUTO_DELETE, 1));
@@ -574,7 +584,7 @@ TEST_F(ns, a_group_stays_while_there_are_threads)
 TEST_F(ns, a_group_stays_while_it_has_groups)
 {
 	char *x = cg_new(self->a, "x");
-	long pid = call(self->w, fork_one, 0);
+	long pid = call(self->w, fork_pid, 0);
 
 	ASSERT_TRUE(x && pid > 0);
 	ASSERT_EQ(0, cg_set(self->a, AUTO_DELETE, 1));
@@ -589,11 +599,11 @@ TEST_F(ns, a_group_stays_while_it_has_groups)
 	EXPECT_TRUE(exists(self->top));
 }
 
-/* A way down to where the task went goes back up to where nobody said so. */
+/* All groups on the task's way down go, up to the one without auto_delete. */
 TEST_F(ns, a_whole_path_goes)
 {
 	char *x, *y;
-	long pid = call(self->w, fork_one, 0);
+	long pid = call(self->w, fork_pid, 0);
 
 	ASSERT_GT(pid, 0);
 	ASSERT_EQ(0, cg_set(self->a, AUTO_DELETE, 1));
@@ -614,15 +624,15 @@ TEST_F(ns, a_whole_path_goes)
 }
 
 /* It was never left. */
-TEST_F(ns, a_group_that_nobody_entered_stays)
+TEST_F(ns, a_group_that_no_task_entered_stays)
 {
-	long pid = call(self->w, fork_one, 0);
+	long pid = call(self->w, fork_pid, 0);
 
 	ASSERT_GT(pid, 0);
 	ASSERT_EQ(0, cg_set(self->a, AUTO_DELETE, 1));
 	ASSERT_TRUE(all_deleted(self->top, self->w));
 	EXPECT_TRUE(exists(self->a));
-	/* Who does not get in has not been there either. */
+	/* A task that does not get in has not left either. */
 	EXPECT_EQ(-EPERM, move_process(self->a, getpid()));
 	ASSERT_TRUE(all_deleted(self->top, self->w));
 	EXPECT_TRUE(exists(self->a));
@@ -635,7 +645,7 @@ TEST_F(ns, a_group_that_nobody_entered_stays)
 /* What counts is what is written when the last one leaves. */
 TEST_F(ns, auto_delete_can_be_taken_back)
 {
-	long pid = call(self->w, fork_one, 0);
+	long pid = call(self->w, fork_pid, 0);
 
 	ASSERT_GT(pid, 0);
 	ASSERT_EQ(0, cg_set(self->a, AUTO_DELETE, 1));
@@ -647,8 +657,8 @@ TEST_F(ns, auto_delete_can_be_taken_back)
 }
 
 /*
- * Somebody enters while the last one leaves. Either the group has gone, and there
- * is nothing to enter; or it is his, until he leaves it.
+ * A task enters while the last one leaves. Either the group has gone, and there
+ * is nothing to enter; or the group stays until that task leaves it.
  */
 TEST_F(ns, entry_races_with_exit)
 {
@@ -659,7 +669,7 @@ TEST_F(ns, entry_races_with_exit)
 	for (i = 0; i < bc_rounds(120); i++) {
 		ASSERT_EQ(0, cg_set(self->a, AUTO_DELETE, 1));
 		first = call(self->w, fork_short, rand_r(&random) % 3000);
-		second = call(self->w, fork_one, 0);
+		second = call(self->w, fork_pid, 0);
 		ASSERT_TRUE(first > 0 && second > 0);
 		err = move_process(self->a, first);
 		ASSERT_TRUE(err == 0 || err == -ESRCH);
@@ -683,7 +693,10 @@ TEST_F(ns, entry_races_with_exit)
 	}
 }
 
-/* Everybody removes the same group: its tasks' end, rmdir(2), a new group in it. */
+/*
+ * A group is removed by its tasks' end and by rmdir(2), and gets a child, at
+ * once.
+ */
 static char *scene;
 
 static long leave_it(long rounds)
@@ -713,7 +726,9 @@ TEST_F(ns, removal_races_with_removal)
 
 	scene = self->a;
 	ASSERT_GT(asprintf(&inner, "%s/inner", self->a), 0);
-	/* In the top group, but not by way of an attachment: it is not empty. */
+	/*
+	 * In the top group, but not by way of an attachment: it is not empty.
+	 */
 	w[0] = self->w;
 	w[1] = worker_new(NULL);
 	ASSERT_NE(NULL, w[1]);
@@ -781,10 +796,12 @@ FIXTURE_TEARDOWN(with_numtasks)
 	bc_controller = "ns";
 }
 
-/* Catches: an attachment that one controller has made, and another has refused. */
+/*
+ * Catches: an attachment that one controller has made, and another has refused.
+ */
 TEST_F(with_numtasks, a_refused_attachment_changes_no_count)
 {
-	long first = call(self->w, fork_one, 0);
+	long first = call(self->w, fork_pid, 0);
 	long second = call(self->w, fork_with_threads, 0);
 
 	ASSERT_TRUE(first > 0 && second > 0);
@@ -811,7 +828,7 @@ TEST_F(with_numtasks, a_refused_attachment_changes_no_count)
 /* And no trace of what would have been too many. */
 TEST_F(with_numtasks, a_refused_attachment_is_no_overrun)
 {
-	long first = call(self->w, fork_one, 0);
+	long first = call(self->w, fork_pid, 0);
 	long second = call(self->w, fork_with_threads, 0);
 	int fd;
 
@@ -833,7 +850,7 @@ TEST_F(with_numtasks, a_refused_attachment_is_no_overrun)
 /* A group that removes itself leaves its zombies to its parent. */
 TEST_F(with_numtasks, a_group_that_goes_leaves_its_zombies)
 {
-	long pid = call(self->w, fork_one, 0);
+	long pid = call(self->w, fork_pid, 0);
 
 	ASSERT_GT(pid, 0);
 	ASSERT_EQ(0, cg_set(self->a, AUTO_DELETE, 1));

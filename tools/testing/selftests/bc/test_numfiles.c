@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * numfiles, as its users see it: every struct file is charged to its opener's
- * group and given back when the last holder lets go, and nobody gets a file
+ * group and given back when the last holder lets go, and no task gets a file
  * beyond the limit.
  */
 #include <fcntl.h>
@@ -683,8 +683,8 @@ static long connect_there(long unused)
 }
 
 /*
- * The one who accepts pays, not the one who connects; and a connection that was
- * refused to him waits until he has room.
+ * The task that accepts is charged, not the one that connects. A connection
+ * that was refused to it waits until its group has room.
  */
 TEST_F(numfiles, accept_charges_the_accepter)
 {
@@ -808,7 +808,7 @@ TEST_F(numfiles, scm_rights_stays_with_the_opener)
 	EXPECT_EQ(0, cg_get(other, "usage"));
 }
 
-/* A message that nobody will receive keeps its files until the sockets end. */
+/* A message that no task will receive keeps its files until the sockets end. */
 TEST_F(numfiles, files_in_flight_are_returned)
 {
 	struct worker *w;
@@ -826,9 +826,9 @@ TEST_F(numfiles, files_in_flight_are_returned)
 }
 
 /*
- * The barrier stops those without privilege; those with CAP_SYS_ADMIN in the
- * initial user namespace go on to the limit. Who is root in a user namespace of
- * his own has CAP_SYS_ADMIN there only: anybody can have that.
+ * The barrier stops tasks without privilege; tasks with CAP_SYS_ADMIN in the
+ * initial user namespace go on to the limit. Root of another user namespace has
+ * CAP_SYS_ADMIN there only: any user can have that.
  */
 TEST_F(numfiles, barrier_differs_by_privilege)
 {
@@ -837,7 +837,7 @@ TEST_F(numfiles, barrier_differs_by_privilege)
 		bc_work become;
 		long arg;
 		bool privileged;
-	} whom[] = {
+	} user[] = {
 		{ "root",		    held,	     0,	true },
 		{ "nobody",		    become_nobody,   0,	false },
 		{ "root without the capability", drop_capability, CAP_SYS_ADMIN, false },
@@ -847,32 +847,32 @@ TEST_F(numfiles, barrier_differs_by_privilege)
 
 	ASSERT_EQ(0, cg_set(self->group, "barrier", 10));
 	ASSERT_EQ(0, cg_set(self->group, "limit", 15));
-	for (i = 0; i < ARRAY_SIZE(whom); i++) {
+	for (i = 0; i < ARRAY_SIZE(user); i++) {
 		struct worker *w = worker_new(self->group);
 		long long max, barrier, refusals;
 		long err;
 
 		ASSERT_NE(NULL, w);
-		err = call(w, whom[i].become, whom[i].arg);
+		err = call(w, user[i].become, user[i].arg);
 		if (err) {
-			TH_LOG("cannot be %s: %s", whom[i].name, strerror(-err));
+			TH_LOG("cannot be %s: %s", user[i].name, strerror(-err));
 			worker_end(w);
 			continue;
 		}
 		max = cg_key(self->group, "events", "max");
 		barrier = cg_key(self->group, "events", "barrier");
 		refusals = cg_refusals(self->group);
-		EXPECT_EQ(whom[i].privileged ? 15 : 10,
+		EXPECT_EQ(user[i].privileged ? 15 : 10,
 			  call(w, open_until_refused, 100))
-			TH_LOG("as %s", whom[i].name);
+			TH_LOG("as %s", user[i].name);
 		EXPECT_EQ(-EMFILE, call(w, open_one, 0));
 		/* Two refusals, by the barrier or by the limit. */
-		EXPECT_EQ(max + (whom[i].privileged ? 2 : 0),
+		EXPECT_EQ(max + (user[i].privileged ? 2 : 0),
 			  cg_key(self->group, "events", "max"))
-			TH_LOG("as %s", whom[i].name);
-		EXPECT_EQ(barrier + (whom[i].privileged ? 0 : 2),
+			TH_LOG("as %s", user[i].name);
+		EXPECT_EQ(barrier + (user[i].privileged ? 0 : 2),
 			  cg_key(self->group, "events", "barrier"))
-			TH_LOG("as %s", whom[i].name);
+			TH_LOG("as %s", user[i].name);
 		EXPECT_EQ(refusals + 2, cg_refusals(self->group));
 		worker_end(w);
 		ASSERT_SOON(0, cg_get(self->group, "usage"));
@@ -881,7 +881,7 @@ TEST_F(numfiles, barrier_differs_by_privilege)
 
 /*
  * What the privileged took beyond the barrier refuses the unprivileged; what
- * the limit itself refuses is told as `max`, whoever asked. Catches: a barrier
+ * the limit itself refuses is told as `max`, for either. Catches: a barrier
  * that compares only the charge that crosses it.
  */
 TEST_F(numfiles, above_the_barrier)
@@ -915,8 +915,9 @@ TEST_F(numfiles, above_the_barrier)
 }
 
 /*
- * Asking for a privilege is audited: only who needs it may be asked. Not who has
- * room, and not who is refused by the limit, where no privilege helps.
+ * Asking for a privilege is audited: only a task that needs it may be asked.
+ * Not a task that has room, and not one that the limit refuses, where none
+ * helps.
  */
 TEST_F(numfiles, privilege_is_used_beyond_the_barrier_only)
 {
@@ -1005,7 +1006,9 @@ TEST_F(numfiles, limit_below_usage)
 	EXPECT_EQ(-EMFILE, call(w, open_one, 0));
 }
 
-/* A barrier below usage is accepted on both, since it bounds only new charges. */
+/*
+ * A barrier below usage is accepted on both, since it bounds only new charges.
+ */
 TEST_F(numfiles, barrier_below_usage)
 {
 	struct worker *w = user_new(self->group);
@@ -1041,8 +1044,8 @@ TEST_F(numfiles, changes_take_effect_at_once)
 }
 
 /*
- * Extremes since the reset, totals since the reset. The extremes may be off by what is
- * in stock; but they begin with the usage, and the totals are exact.
+ * Extremes since the reset, totals since the reset. The extremes may be off by
+ * what is in stock; but they begin with the usage, and the totals are exact.
  */
 TEST_F(numfiles, extremes_and_totals)
 {
@@ -1169,7 +1172,9 @@ TEST_F(numfiles, changes_under_load)
 		start(w[i], hammer, bc_rounds(1500));
 	}
 	for (i = 0; i < 300; i++) {
-		/* Three workers hold up to 192 files: some limits find no room. */
+		/*
+		 * Three workers hold up to 192 files: some limits find no room.
+		 */
 		limit = (i * 7919) % 250;
 		err = cg_set(self->group, "limit", limit);
 		if (err) {
@@ -1221,7 +1226,7 @@ TEST_F(numfiles, migration_leaves_charges_behind)
 	EXPECT_EQ(0, cg_get(other, "usage"));
 }
 
-/* Nobody is charged in the root group, whose files stay nobody's. */
+/* Tasks of the root group are not charged, and no group is for their files. */
 TEST_F(numfiles, root_group_is_not_charged)
 {
 	struct worker *w = worker_new(NULL);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * numtasks, as its users see it: every task of a group counts from fork until
- * it is waited for, wherever it is moved; nobody forks beyond the limit, or
- * faster than the fork rate; and what a group has reserved it can fork, whatever
- * the others do.
+ * it is waited for, wherever it is moved; no group forks beyond its limit, or
+ * faster than its fork rate; and what a group has reserved it can fork,
+ * whatever other groups do.
  *
  * Workers are tasks, too, and enter their group by being moved: where a limit
  * is to be met by forks alone, it is set when they are there.
@@ -124,33 +124,12 @@ FIXTURE_TEARDOWN(unified)
 	bc_teardown();
 }
 
-/* Processes that a worker has, on a stack. */
-
-static pid_t children[4096];
-static int nchildren;
-
-static long keep_child(pid_t pid)
-{
-	if (pid < 0)
-		return -errno;
-	children[nchildren++] = pid;
-	return 0;
-}
+/* Processes that a worker has. */
 
 static void __attribute__((noreturn)) idle(void)
 {
 	for (;;)
 		pause();
-}
-
-/* Has one more process, which does nothing. */
-static long fork_one(long unused)
-{
-	pid_t pid = fork();
-
-	if (!pid)
-		idle();
-	return keep_child(pid);
 }
 
 /* Does @one @n times, or to the first error. */
@@ -163,7 +142,10 @@ static long many(bc_work one, long n)
 	return err;
 }
 
-/* How many there could be, @most at most; -errno for another reason than EAGAIN. */
+/*
+ * How many there could be, @most at most; -errno for another reason than
+ * EAGAIN.
+ */
 static long until_refused(bc_work one, long most)
 {
 	long n = 0, err = 0;
@@ -185,29 +167,7 @@ static long fork_until_refused(long most)
 	return until_refused(fork_one, most);
 }
 
-static long end_child(pid_t pid)
-{
-	kill(pid, SIGKILL);
-	return waitpid(pid, NULL, 0) == pid ? 0 : -errno;
-}
-
-/* Ends the @n processes that were made last, and waits for them. */
-static long end_children(long n)
-{
-	long err = 0;
-
-	while (n-- > 0 && nchildren && !err)
-		err = end_child(children[--nchildren]);
-	return err;
-}
-
-static long end_all_children(long unused)
-{
-	(void)unused;
-	return end_children(nchildren);
-}
-
-/* One more that has ended, and that nobody has waited for: its pid. */
+/* Forks a task that has ended, and that was not waited for: its pid. */
 static long make_zombie(long unused)
 {
 	siginfo_t info;
@@ -219,31 +179,6 @@ static long make_zombie(long unused)
 	if (keep_child(pid))
 		return -errno;
 	return waitid(P_PID, pid, &info, WEXITED | WNOWAIT) ? -errno : pid;
-}
-
-/* A process that is gone already when this returns. */
-static long fork_and_wait(long unused)
-{
-	pid_t pid = fork();
-
-	(void)unused;
-	if (!pid)
-		_exit(0);
-	if (pid < 0)
-		return -errno;
-	return waitpid(pid, NULL, 0) == pid ? 0 : -errno;
-}
-
-/* How many such can be had, one after the other. */
-static long forks_until_refused(long most)
-{
-	long n = 0, err = 0;
-
-	while (n < most && !err) {
-		err = fork_and_wait(0);
-		n += !err;
-	}
-	return err && err != -EAGAIN ? err : n;
 }
 
 static long vfork_and_wait(long unused)
@@ -453,7 +388,7 @@ static char state_of(pid_t pid)
 	return after && after[1] ? after[2] : 0;
 }
 
-/* Waits for the ends of all who have ended, workers included. */
+/* Reaps all children that have ended, workers included. */
 static void reap_orphans(void)
 {
 	while (waitpid(-1, NULL, WNOHANG) > 0)
@@ -617,7 +552,9 @@ TEST_F(numtasks, the_limit_is_exact_after_exits_on_every_cpu)
 	close(fd);
 }
 
-/* Privileges: root has them, unless it is one of a namespace, or gave them up. */
+/*
+ * Privileges: root has them, unless it is one of a namespace, or gave them up.
+ */
 TEST_F(numtasks, the_barrier_stops_the_unprivileged_alone)
 {
 	static const struct {
@@ -700,7 +637,7 @@ static long fork_and_forget(long n)
 	return 0;
 }
 
-TEST_F(numtasks, nobody_need_wait_for_who_is_ignored)
+TEST_F(numtasks, ignored_children_need_no_wait)
 {
 	struct worker *w = worker_new(self->group);
 
@@ -711,7 +648,9 @@ TEST_F(numtasks, nobody_need_wait_for_who_is_ignored)
 	EXPECT_EQ(1, unreturned(self->group));
 }
 
-/* Catches: a unit that goes with the thread that calls exec, or with the first. */
+/*
+ * Catches: a unit that goes with the thread that calls exec, or with the first.
+ */
 TEST_F(numtasks, exec_leaves_one_task)
 {
 	struct worker *w = worker_new(self->group);
@@ -731,7 +670,9 @@ TEST_F(numtasks, exec_leaves_one_task)
 	EXPECT_EQ(1, cg_get(self->top, "usage"));
 }
 
-/* A first thread that has ended counts, and stays where it was, as zombies do. */
+/*
+ * A first thread that has ended counts, and stays where it was, as zombies do.
+ */
 TEST_F(numtasks, threads_outlive_the_first_one)
 {
 	struct worker *w = worker_new(self->group);
@@ -836,7 +777,7 @@ TEST_F(numtasks, a_unit_moves_with_its_thread)
 	EXPECT_EQ(3, cg_get(self->group, "usage"));
 }
 
-/* Who comes to help gets in. */
+/* An administrator's task gets in. */
 TEST_F(numtasks, a_full_group_can_be_entered)
 {
 	struct worker *in = worker_new(self->group), *helper = worker_new(self->other);
@@ -861,15 +802,16 @@ TEST_F(numtasks, a_full_group_can_be_entered)
 	EXPECT_EQ(2, cg_get(self->group, "usage"));
 	EXPECT_EQ(1, forced(self->group));
 
-	/* Not even a limit of none keeps somebody out. */
+	/* Not even a limit of 0 keeps a task out. */
 	ASSERT_EQ(0, cg_set(self->group, "limit", variant->v2 ? 0 : 2));
 	ASSERT_EQ(0, cg_attach(self->group, helper->pid));
 	EXPECT_EQ(2, forced(self->group));
 }
 
 /*
- * The parent of both groups has no fewer and no more tasks by the move. Catches:
- * a task that counts twice on its way, as an overrun that there was none.
+ * The parent of both groups has no fewer and no more tasks by the move.
+ * Catches: a task that counts twice on its way, as an overrun that there was
+ * none.
  */
 TEST_F(numtasks, moves_below_a_full_parent_are_no_overrun)
 {
@@ -908,7 +850,7 @@ TEST_F(numtasks, moves_into_a_guarantee_and_out_of_it)
 	EXPECT_EQ(3, call(w, fork_until_refused, 20));
 	EXPECT_EQ(9, cg_get(self->top, "usage"));
 
-	/* Out of it they are three too many, and yet nobody is kept in. */
+	/* Out of it they are three too many, and yet no task is kept in. */
 	ASSERT_EQ(0, cg_attach(self->other, pid));
 	EXPECT_EQ(0, cg_get(self->group, "usage"));
 	EXPECT_EQ(7, cg_get(self->other, "usage"));
@@ -922,7 +864,7 @@ TEST_F(numtasks, moves_into_a_guarantee_and_out_of_it)
 	EXPECT_EQ(5, cg_get(self->top, "usage"));
 }
 
-/* Nor are those kept out who come to a group that lives on borrowed units. */
+/* Nor is a task kept out of a group that lives on borrowed units. */
 TEST_F(numtasks, moves_into_a_strict_parents_child)
 {
 	struct worker *w = worker_new(self->other);
@@ -1134,8 +1076,8 @@ static long kill_who_forks(long rounds)
 }
 
 /*
- * Somebody who is killed does not fork any more, not even if the task has been
- * charged already.
+ * A task that is killed does not fork any more, not even if the new task has
+ * been charged already.
  */
 TEST_F(numtasks, killed_while_forking)
 {
@@ -1182,7 +1124,7 @@ TEST_F(numtasks, the_machine_has_threads_max)
 	EXPECT_SOON(max * 20 / 100, cg_get(self->top, "reservation"));
 }
 
-/* What is lent of it is nobody else's. */
+/* What the machine has lent to one group, no other group gets. */
 TEST_F(numtasks, the_machine_keeps_what_is_guaranteed)
 {
 	struct worker *w = worker_new(self->other);
@@ -1233,7 +1175,10 @@ static void *explode(void *how)
 
 enum { OF_PROCESSES, OF_THREADS };
 
-/* Starts it, as a child that nobody waits for. It gets what others leave idle. */
+/*
+ * Starts a bomb, as a child that is not waited for. It gets what others leave
+ * idle.
+ */
 static long bomb(long how)
 {
 	pid_t pid = fork();
@@ -1328,8 +1273,8 @@ FIXTURE_TEARDOWN(bomb)
 
 /*
  * The promise. The bomb's own group has no limit; its parent's is all there is.
- * Catches: a reservation that the others can eat into, a refusal while units are
- * on their way from one CPU to another.
+ * Catches: a reservation that the others can eat into, a refusal while units
+ * are on their way from one CPU to another.
  */
 TEST_F(bomb, a_guaranteed_group_can_always_fork)
 {
@@ -1366,7 +1311,7 @@ TEST_F(bomb, a_guaranteed_group_can_always_fork)
 	EXPECT_EQ(0, unreturned(self->other));
 }
 
-/* Whoever is outside can fork, and the machine has tasks left. */
+/* Tasks outside can fork, and the machine has tasks left. */
 TEST_F(bomb, ceilings_hold)
 {
 	char *inner;
@@ -1408,7 +1353,9 @@ TEST_F(bomb, ceilings_hold)
 	EXPECT_EQ(0, cg_rmdir(self->other));
 }
 
-/* The administrator can work in the very group that a user's bomb has filled. */
+/*
+ * The administrator can work in the very group that a user's bomb has filled.
+ */
 TEST_F(bomb, the_privileged_have_what_is_above_the_barrier)
 {
 	struct worker *root = worker_new(self->other);
@@ -1441,7 +1388,7 @@ TEST_F(bomb, a_fork_rate_of_zero_stops_it)
 	ASSERT_EQ(0, cg_set(self->other, RATE, 0));
 	charged = cg_key(self->other, "stat", "charged");
 	ASSERT_TRUE(bc_soon(cg_key(self->other, "events", "fork_rate") > 20));
-	/* Who was forking at that moment: no more than there are tasks. */
+	/* Forks under way at that moment: no more than there are tasks. */
 	EXPECT_LE(cg_key(self->other, "stat", "charged"), charged + 20);
 	charged = cg_key(self->other, "stat", "charged");
 	bc_sleep_ms(50);
@@ -1466,7 +1413,7 @@ static long fork_hammer(long rounds)
 			err = fork_and_wait(0);
 			break;
 		case 1:
-			err = nchildren < 6 ? fork_one(0) : end_children(3);
+			err = num_children(0) < 6 ? fork_one(0) : end_children(3);
 			break;
 		case 2:
 			err = nthreads < 6 ? thread_one(0) : end_threads(3);
@@ -1490,7 +1437,7 @@ static long fork_hammer(long rounds)
 static long tasks_of_worker(long unused)
 {
 	(void)unused;
-	return 1 + nchildren + nthreads;
+	return 1 + num_children(0) + nthreads;
 }
 
 /*
@@ -1567,8 +1514,8 @@ static char *here, *there;
 static bool *stop;		/* shared with the workers */
 
 /*
- * A thread that moves itself does so without holding off forks. It goes on until it
- * is told to stop: how often it has moved, or -errno.
+ * A thread that moves itself does so without holding off forks. It goes on
+ * until it is told to stop: how often it has moved, or -errno.
  */
 static long move_myself(long unused)
 {
@@ -1595,9 +1542,9 @@ static long try_to_fork(long tries)
 }
 
 /*
- * There is no room for another task at any moment. Catches: a unit on its way from
- * one group to another that a fork below the same parent gets, or that counts
- * twice there.
+ * There is no room for another task at any moment. Catches: a unit on its way
+ * from one group to another that a fork below the same parent gets, or that
+ * counts twice there.
  */
 TEST_F(numtasks, forks_get_no_unit_that_is_on_its_way)
 {
@@ -1666,7 +1613,7 @@ static long play(long rounds)
 		}
 		if (pid < 0)
 			return -errno;
-		/* As soon as nobody is alive in it. */
+		/* As soon as no task is alive in it. */
 		while (rmdir(mine))
 			if (errno != EBUSY)
 				return -errno;
@@ -1877,7 +1824,7 @@ static long long rate_refusals(const char *cg)
 	return cg_key(cg, "events", "fork_rate");
 }
 
-/* Those of this very group. */
+/* The refusals of this very group. */
 static long long rate_refused_here(const char *cg)
 {
 	return cg_key(cg, "events.local", "fork_rate");
@@ -1885,7 +1832,8 @@ static long long rate_refused_here(const char *cg)
 
 /*
  * Intervals are aligned to multiples of their length. Takes the longest that
- * does not end within a quarter of an hour: while a test runs there is one only.
+ * does not end within a quarter of an hour: while a test runs there is one
+ * only.
  */
 static int set_long_interval(const char *cg)
 {
@@ -1957,13 +1905,13 @@ TEST_F(numtasks, the_fork_rate_is_exact_in_an_interval)
 	ASSERT_EQ(0, cg_write(self->group, RATE, "max"));
 	EXPECT_EQ(20, call(w, forks_until_refused, 20));
 
-	/* Other groups are not concerned. */
+	/* Other groups have no such rate. */
 	ASSERT_EQ(0, cg_set(self->group, RATE, 0));
 	ASSERT_EQ(0, cg_attach(self->other, w->pid));
 	EXPECT_EQ(20, call(w, forks_until_refused, 20));
 }
 
-TEST_F(numtasks, nobody_is_exempt_from_the_fork_rate)
+TEST_F(numtasks, root_is_not_exempt_from_the_fork_rate)
 {
 	struct worker *user = worker_new(self->group), *root = worker_new(self->group);
 
@@ -2007,7 +1955,9 @@ TEST_F(numtasks, fork_rates_are_hierarchical)
 	EXPECT_EQ(0, rate_refused_here(self->top));
 	EXPECT_EQ(1, rate_refusals(self->top));
 
-	/* What was refused below counts nowhere: the other gets all the rest. */
+	/*
+	 * What was refused below counts nowhere: the other gets all the rest.
+	 */
 	EXPECT_EQ(4, call(b, forks_until_refused, 50));
 	EXPECT_EQ(0, rate_refused_here(self->other));
 	EXPECT_EQ(0, rate_refusals(self->other));
@@ -2219,8 +2169,8 @@ TEST_F(numtasks, the_fork_rate_is_exact_for_many)
 }
 
 /*
- * What the limit refuses is given back to the rate while others take from it, and
- * while it changes. In the end all of a whole interval is there.
+ * What the limit refuses is given back to the rate while others take from it,
+ * and while it changes. In the end all of a whole interval is there.
  */
 TEST_F(numtasks, the_fork_rate_survives_changes)
 {
@@ -2308,7 +2258,7 @@ TEST_F(unified, clone_into_a_group)
 	EXPECT_EQ(1, cg_refusals(self->other));
 	EXPECT_EQ(0, cg_refusals(self->group));
 	EXPECT_EQ(-EAGAIN, call(w, fork_one, 0));
-	/* So does who is in no group at all. */
+	/* So does a task of the root group. */
 	EXPECT_EQ(-EAGAIN, clone_into_target(0));
 	EXPECT_EQ(2, cg_refusals(self->other));
 	ASSERT_EQ(0, call(w, end_children, 1));
@@ -2387,7 +2337,7 @@ TEST_F(unified, switched_with_tasks_inside)
 	EXPECT_EQ(0, unreturned(self->top));
 }
 
-/* The same for all there is: nobody counts when the root has it off. */
+/* The same for all groups: none counts when the root has it off. */
 TEST_F(unified, switched_in_the_root)
 {
 	char *root = dirname(strdup(self->top));

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Stock: a CPU keeps some units of the groups whose tasks it runs, in slots, and a
- * group some for its CPUs, in its bank. The next charges take these. It is what makes
- * charges cheap, and a line of "stat" says how many units are kept: "precharge". Apart
- * from that no task is to notice. Units that lie in stock on other CPUs or in other
- * groups never are the reason for a refusal or an error, usage never counts them, and
- * all counts are those that there would be without stock; but for the extremes, which
- * are off by what was in stock, at most.
+ * Stock: a CPU keeps some units of the groups whose tasks it runs, in slots,
+ * and a group some for its CPUs, in its bank. The next charges take these. It
+ * is what makes charges cheap, and a line of "stat" says how many units are
+ * kept: "precharge". Apart from that no task is to notice. Units that lie in
+ * stock on other CPUs or in other groups never are the reason for a refusal or
+ * an error, usage never counts them, and all counts are the same as without
+ * stock, but for the extremes, which are off by what was in stock, at most.
  *
- * So these tests have units in stock on one CPU and then do something on another
- * CPU that comes out wrong where the stock is forgotten.
+ * So these tests have units in stock on one CPU and then do something on
+ * another CPU that comes out wrong where the stock is forgotten.
  */
 /* bc-boot: --smp 4 */
 #include <fcntl.h>
@@ -66,9 +66,9 @@ FIXTURE_TEARDOWN(precharge)
 } while (0)
 
 /*
- * There is a stock, and statistics show it: a group's, and above it with what its own
- * bank has. If not, all that follows proves nothing. Catches: stock that counts as
- * usage; as many slots on each CPU as there are groups.
+ * There is a stock, and statistics show it: a group's, and above it with what
+ * its own bank has. If not, all that follows proves nothing. Catches: stock
+ * that counts as usage; as many slots on each CPU as there are groups.
  */
 TEST_F(precharge, returned_units_are_kept)
 {
@@ -168,9 +168,10 @@ TEST_F(precharge, stock_is_bounded)
 }
 
 /*
- * Where little is left it is left to all: from 7/8 of the bound on CPUs have no stock of
- * groups that had none before, until usage is below 3/4. Catches: stock that uses up what
- * others could have without a search; stock that never begins again.
+ * Where little is left it is left to all: from 7/8 of the bound on CPUs have no
+ * stock of groups that had none before, until usage is below 3/4. Catches:
+ * stock that uses up what others could have without a search; stock that never
+ * begins again.
  */
 TEST_F(precharge, no_stock_near_a_bound)
 {
@@ -188,7 +189,10 @@ TEST_F(precharge, no_stock_near_a_bound)
 	}
 	for (bound = 0; bound < ARRAY_SIZE(bounds); bound++) {
 		ASSERT_EQ(0, cg_set(self->top, bounds[bound], LIMIT));
-		/* At 15/16, then at 13/16. The banks: of a, two units; of b, as before. */
+		/*
+		 * At 15/16, then at 13/16. The banks: of a, two units; of b, as
+		 * before.
+		 */
 		ASSERT_EQ(0, call(holder, open_files, LIMIT / 16 * 15));
 		for (n = 0; n < 2; n++) {
 			for (i = 0; i < self->cpus; i++)
@@ -214,7 +218,7 @@ TEST_F(precharge, no_stock_near_a_bound)
 }
 
 /*
- * All but one of the CPUs have units in stock; the one gets exactly what the
+ * All but one of the CPUs have units in stock; that CPU gets exactly what the
  * limit allows. Catches: a refusal while units lie in stock, or one CPU more
  * than the first of them asked; units that are lost on the way back; a refusal
  * that was counted although it came to nothing.
@@ -244,7 +248,9 @@ TEST_F(precharge, stock_elsewhere_is_no_refusal)
 					continue;
 				ASSERT_EQ(0, call(w[i], open_and_close,
 						  limit < 6 ? limit : 6));
-				/* Some use up what they have, or a part of it. */
+				/*
+				 * Some use up what they have, or a part of it.
+				 */
 				if (limit < 50 || cpu < self->cpus)
 					continue;
 				ASSERT_EQ(0, call(w[i], open_files, (cpu + i) % 5));
@@ -263,9 +269,9 @@ TEST_F(precharge, stock_elsewhere_is_no_refusal)
 				ASSERT_EQ(0, call(w[i], close_all, 0));
 		}
 		/*
-		 * Not each time: one CPU's stock may be on its way back, because
-		 * there was too much of it, when the last of the others asks
-		 * whether there is room for one.
+		 * Not each time: one CPU's stock may be on its way back,
+		 * because there was too much of it, when the last of the others
+		 * asks whether there is room for one.
 		 */
 		if (limit >= 8)
 			EXPECT_LT(0, stocked);
@@ -276,10 +282,10 @@ TEST_F(precharge, stock_elsewhere_is_no_refusal)
 /*
  * The group that has the stock, the one that charges, and the one whose bound
  * is in the way may be three: any of an ancestor's descendants can have what a
- * charge below it lacks. Catches: a search for stock in the charged group alone,
- * or in the group with the bound but not below it.
+ * charge below it lacks. Catches: a search for stock in the charged group
+ * alone, or in the group with the bound but not below it.
  */
-TEST_F(precharge, stock_of_others_is_no_refusal)
+TEST_F(precharge, stock_of_other_groups_is_no_refusal)
 {
 	enum { TOP, A, B, X, Y, DEEP, GROUPS };
 	static const struct {
@@ -348,10 +354,11 @@ TEST_F(precharge, stock_of_others_is_no_refusal)
 }
 
 /*
- * As stock_elsewhere_is_no_refusal(), where nothing asks for stock before the very
- * charge that lacks some: the group that charges is close to a limit of its own, and
- * its CPU looks no further. And some CPUs have a stock with nothing in it. Catches: a
- * charge that asks the first CPU only, or gives up when that has nothing.
+ * As stock_elsewhere_is_no_refusal(), where nothing asks for stock before the
+ * very charge that lacks some: the group that charges is close to a limit of
+ * its own, and its CPU looks no further. And some CPUs have a stock with
+ * nothing in it. Catches: a charge that asks the first CPU only, or gives up
+ * when that has nothing.
  */
 TEST_F(precharge, stock_on_several_cpus)
 {
@@ -392,9 +399,9 @@ TEST_F(precharge, stock_on_several_cpus)
 }
 
 /*
- * Several CPUs at the bound at once, and what one more has in stock: together they
- * get all that there is. Catches: a refusal while another CPU is still collecting
- * the stock; units that are handed out twice.
+ * Several CPUs at the bound at once, and what one more has in stock: together
+ * they get all that there is. Catches: a refusal while another CPU is still
+ * collecting the stock; units that are handed out twice.
  */
 TEST_F(precharge, together_they_get_it_all)
 {
@@ -440,8 +447,8 @@ TEST_F(precharge, together_they_get_it_all)
 /*
  * The limit holds at every moment, whatever is opened and closed on all CPUs.
  * With the small limit they are refused all the time; with the others there is
- * room for stock. Catches: check and charge that are not one step, units that are
- * in two stocks, or in none.
+ * room for stock. Catches: check and charge that are not one step, units that
+ * are in two stocks, or in none.
  */
 TEST_F(precharge, hammering)
 {
@@ -496,8 +503,8 @@ TEST_F(precharge, hammering)
 
 /*
  * The privileged go past the barrier while an unprivileged task on another CPU
- * has stock: that is no way past the barrier for him. Catches: stock that stays
- * out there when a task crosses a barrier of the group, or of one above.
+ * has stock: that stock lets no task past the barrier. Catches: stock that
+ * stays out there when a task crosses a barrier of the group, or of one above.
  */
 TEST_F(precharge, no_stock_above_the_barrier)
 {
@@ -531,7 +538,7 @@ TEST_F(precharge, no_stock_above_the_barrier)
 			ASSERT_EQ(0, cg_set(cases[i].nearer, "barrier", 3));
 		refused = cg_refusals(at);
 
-		/* Up to one below, exactly one is left for everyone. */
+		/* With all but one taken, exactly one is left. */
 		ASSERT_EQ(0, call(user, open_and_close, 6));
 		ASSERT_LT(0, cg_stock(at));
 		ASSERT_EQ(0, call(root, open_files, BARRIER - 1));
@@ -577,8 +584,8 @@ TEST_F(precharge, no_stock_above_the_barrier)
 }
 
 /*
- * Who has room is not asked for privileges, which is audited, just because some
- * of it lies in stock on another CPU.
+ * A task whose group has room is not asked for privileges, which is audited,
+ * just because some of that room is in stock on another CPU.
  */
 TEST_F(precharge, stock_asks_for_no_privilege)
 {
@@ -680,7 +687,7 @@ TEST_F(precharge, crossing_a_barrier_races)
 		ASSERT_NE(NULL, user[i]);
 		start(user[i], knock, 0);
 	}
-	/* More than the barrier by himself. */
+	/* More than the barrier, by root alone. */
 	EXPECT_EQ(0, call(root, up_and_down, BARRIER + 1));
 	race->end = true;
 	for (i = 1; i < self->cpus; i++)
@@ -772,8 +779,8 @@ TEST_F(precharge, usage_and_totals)
 }
 
 /*
- * A file is returned on a CPU where it was not charged, by a task that is not in
- * its group any more.
+ * A file is returned on a CPU where it was not charged, by a task that is not
+ * in its group any more.
  */
 TEST_F(precharge, returned_on_another_cpu)
 {
@@ -803,9 +810,9 @@ TEST_F(precharge, returned_on_another_cpu)
 }
 
 /*
- * A limit comes down to usage, which stock is no part of, and from then on every
- * CPU is held to it. Catches: EBUSY because of stock, stock that outlives the change,
- * a change that stops all stock for good.
+ * A limit comes down to usage, which stock is no part of, and from then on
+ * every CPU is held to it. Catches: EBUSY because of stock, stock that outlives
+ * the change, a change that stops all stock for good.
  */
 TEST_F(precharge, limits_come_down_to_usage)
 {
@@ -873,9 +880,9 @@ TEST_F(precharge, limits_come_down_to_usage)
 }
 
 /*
- * What lies in stock can be lent, and repaid. Catches: ENOSPC for the stock of a
- * sibling, EBUSY for one's own, stock that a reservation covers and that is still
- * counted above.
+ * What lies in stock can be lent, and repaid. Catches: ENOSPC for the stock of
+ * a sibling, EBUSY for one's own, stock that a reservation covers and that is
+ * still counted above.
  */
 TEST_F(precharge, stock_can_be_lent)
 {
@@ -903,7 +910,9 @@ TEST_F(precharge, stock_can_be_lent)
 	EXPECT_EQ(-EMFILE, call(wx, open_one, 0));
 	EXPECT_EQ(30, call(wa, open_until_refused, 50));
 
-	/* Repaid down to usage, whatever is in stock; what is in use follows. */
+	/*
+	 * Repaid down to usage, whatever is in stock; what is in use follows.
+	 */
 	ASSERT_EQ(0, call(wa, close_files, 22));
 	EXPECT_EQ(40, cg_get(self->top, "usage"));
 	EXPECT_EQ(8, cg_get(self->a, "usage"));
@@ -957,9 +966,10 @@ TEST_F(precharge, stock_can_be_lent)
 }
 
 /*
- * Stock takes up what a group above has reserved, and so makes charges beside it
- * go beyond that, where there is no room: it has to come back although it does not
- * count there. Catches: stock that is looked for only where it counts at the bound.
+ * Stock takes up what a group above has reserved, and so makes charges beside
+ * it go beyond that, where there is no room: it has to come back although it
+ * does not count there. Catches: stock that is looked for only where it counts
+ * at the bound.
  */
 TEST_F(precharge, stock_within_a_reservation)
 {
@@ -1102,7 +1112,9 @@ TEST_F(precharge, stock_of_another_tree)
 	EXPECT_EQ(0, cg_stock(self->apart));
 	ASSERT_EQ(0, call(w, close_all, 0));
 
-	/* The privileged pass the machine's amount, others have no stock then. */
+	/*
+	 * The privileged pass the machine's amount, others have no stock then.
+	 */
 	ASSERT_EQ(0, cg_set(self->a, "reservation", 0));
 	ASSERT_EQ(0, call(other, open_and_close, 6));
 	ASSERT_LT(0, cg_stock(self->apart));
@@ -1119,9 +1131,9 @@ TEST_F(precharge, stock_of_another_tree)
 }
 
 /*
- * Extremes where several CPUs charge one after the other. What came out of stock may not
- * have been seen, and stock may have been seen as usage: they are off by as much as is in
- * stock, at most. What was shown as usage was there.
+ * Extremes where several CPUs charge one after the other. What came out of
+ * stock may not have been seen, and stock may have been seen as usage: they are
+ * off by as much as is in stock, at most. What was shown as usage was there.
  */
 TEST_F(precharge, extremes_of_several_cpus)
 {
@@ -1194,8 +1206,9 @@ TEST_F(precharge, extremes_of_several_cpus)
 
 /*
  * A reset begins with usage, to the unit, whatever is in stock on however many
- * CPUs; for v2's peak that is the peak of the one open file. What comes out of stock
- * then is not seen if no task looks, but what is more than there was in stock.
+ * CPUs; for v2's peak that is the peak of that open file. What comes out of
+ * stock then is not seen if no task looks, but what is more than there was in
+ * stock.
  */
 TEST_F(precharge, extremes_are_reset_to_usage)
 {
@@ -1298,9 +1311,9 @@ TEST_F(precharge, extremes_under_load)
 }
 
 /*
- * A CPU goes away and what it has in stock does not. Catches: units that are lost
- * with a CPU, a recall that waits for a CPU that is not there, a stock that is
- * found in disorder when the CPU is back.
+ * A CPU goes away and what it has in stock does not. Catches: units that are
+ * lost with a CPU, a recall that waits for a CPU that is not there, a stock
+ * that is found in disorder when the CPU is back.
  */
 static char cpu_path[64];
 static int guardian = -1;
@@ -1311,8 +1324,8 @@ static bool plug(bool in)
 }
 
 /*
- * The CPU comes back even if the test is killed: a process that is in none of its
- * process groups, and reads from it until its end, sees to that.
+ * The CPU comes back even if the test is killed: a process that is in none of
+ * its process groups, and reads from it until its end, sees to that.
  */
 static bool can_unplug(int cpu)
 {
@@ -1335,7 +1348,7 @@ static bool can_unplug(int cpu)
 	return plug(false) && plug(true);
 }
 
-/* To be called while there are no workers, who would keep the pipe open. */
+/* To be called while there are no workers, which would keep the pipe open. */
 static void plugged(void)
 {
 	plug(true);
@@ -1471,8 +1484,9 @@ TEST_F(precharge, cpu_goes_away_under_load)
 
 /*
  * A group goes and leaves files, and stock, on every CPU: its parent has the
- * files, and what was in stock is in its bank, at most. Catches: stock that becomes the
- * parent's for good, a CPU that still keeps units for a group that is gone.
+ * files, and what was in stock is in its bank, at most. Catches: stock that
+ * becomes the parent's for good, a CPU that still keeps units for a group that
+ * is gone.
  */
 TEST_F(precharge, removal_with_stock)
 {
@@ -1539,9 +1553,9 @@ TEST_F(precharge, removal_with_stock)
 
 /*
  * The same while the files are being closed on all CPUs, and what is kept is
- * being used. Catches: a unit that is put into the stock of a group just as that
- * is removed; an owner that is freed under a CPU's feet, or taken for a new one
- * that has its memory.
+ * being used. Catches: a unit that is put into the stock of a group just as
+ * that is removed; an owner that is freed under a CPU's feet, or taken for a
+ * new one that has its memory.
  */
 TEST_F(precharge, removal_races)
 {
@@ -1586,9 +1600,9 @@ TEST_F(precharge, removal_races)
 }
 
 /*
- * Everything that takes stock back, all the time, while all CPUs use theirs: what
- * is returned is not lost. Catches: units that are lost or doubled
- * when they are taken back in the middle of a charge.
+ * Everything that takes stock back, all the time, while all CPUs use theirs:
+ * what is returned is not lost. Catches: units that are lost or doubled when
+ * they are taken back in the middle of a charge.
  */
 TEST_F(precharge, taking_back_races)
 {
@@ -1646,9 +1660,9 @@ TEST_F(precharge, taking_back_races)
 }
 
 /*
- * While CPUs open and close, never more than so many at a time, a limit can always
- * be lowered to that, and what remains be lent. Catches: stock that is given out
- * between the moment when all was taken back and the change.
+ * While CPUs open and close, never more than so many at a time, a limit can
+ * always be lowered to that, and what remains be lent. Catches: stock that is
+ * given out between the moment when all was taken back and the change.
  */
 TEST_F(precharge, changes_under_load)
 {
@@ -1770,8 +1784,8 @@ static int online;		/* CPUs to be on by turns */
 
 /*
  * Opens two files in each of @n new groups, keeps one of them, and removes each
- * group as soon as it is in the next one: from another CPU than the one that has
- * some in stock for it, now and then.
+ * group as soon as it is in the next one: from another CPU than the one that
+ * has some in stock for it, now and then.
  */
 static long come_and_go(long n)
 {
@@ -1794,9 +1808,9 @@ static long come_and_go(long n)
 }
 
 /*
- * What a removed group leaves behind is a few words for as long as it has files,
- * and nothing after. Catches: a group, a stock or any memory of theirs that is
- * kept by a file or by a CPU; husks that are never freed.
+ * What a removed group leaves behind is a few words for as long as it has
+ * files, and nothing after. Catches: a group, a stock or any memory of theirs
+ * that is kept by a file or by a CPU; husks that are never freed.
  */
 TEST_F(precharge, ten_thousand_removed_groups)
 {
@@ -1813,7 +1827,9 @@ TEST_F(precharge, ten_thousand_removed_groups)
 	refuge = self->b;
 	w = worker_new(self->b);
 	ASSERT_NE(NULL, w);
-	/* What a first time takes and keeps: slabs, the table of descriptors. */
+	/*
+	 * What a first time takes and keeps: slabs, the table of descriptors.
+	 */
 	ASSERT_EQ(0, call(w, come_and_go, groups / 20));
 	ASSERT_EQ(0, call(w, open_files, groups));
 	ASSERT_EQ(0, call(w, close_all, 0));
@@ -1829,7 +1845,10 @@ TEST_F(precharge, ten_thousand_removed_groups)
 	ASSERT_EQ(0, call(w, come_and_go, groups));
 	EXPECT_EQ(groups, cg_get(self->a, "usage"));
 	EXPECT_EQ(groups, cg_get(self->top, "usage"));
-	/* None of those that are gone, but what the bank above them has. */
+	/*
+	 * No stock of the groups that are gone, but what the bank above them
+	 * has.
+	 */
 	EXPECT_EQ(0, cg_stock(self->a));
 	EXPECT_GE(bc_most_stock(0, 1, groups), cg_stock(self->top));
 	EXPECT_TRUE(bc_soon(bc_num_cgroups("numfiles") <= before));

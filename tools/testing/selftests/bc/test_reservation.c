@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What a group borrows from its parent: "reservation" (v2: "min"), and "strict",
- * which has the children of a group live on borrowed resource alone.
+ * What a group borrows from its parent: "reservation" (v2: "min"), and
+ * "strict", which has the children of a group live on borrowed resource alone.
  */
 #include <fcntl.h>
 #include <libgen.h>
@@ -97,7 +97,7 @@ TEST_F(loan, reserved_files_are_there)
 	EXPECT_EQ(0, cg_get(self->top, "usage"));
 }
 
-/* A reservation far down holds against everybody on the way. */
+/* A reservation far down holds against all groups on the way. */
 TEST_F(loan, reservations_nest)
 {
 	char *deep = cg_new(cg_new(self->a, "x"), "y");
@@ -166,7 +166,9 @@ TEST_F(loan, errors)
 		char line[64];
 
 		snprintf(line, sizeof(line), "%s\n", bad[i]);
-		/* -1 is "max" on v1, which is above the limit or not to be had. */
+		/*
+		 * -1 is "max" on v1, which is above the limit or not to be had.
+		 */
 		if (!bc_v2 && !strcmp(bad[i], "-1")) {
 			EXPECT_NE(0, cg_write(self->a, "reservation", line));
 		} else {
@@ -185,7 +187,7 @@ TEST_F(loan, errors)
 	EXPECT_EQ(-ENOSPC, cg_set(self->b, "reservation", 39));
 	EXPECT_EQ(-ENOSPC, cg_write(self->b, "reservation", "max"));
 	EXPECT_EQ(-EINVAL, cg_write(self->a, "reservation", "max"));
-	/* Nobody can lend what only the privileged may take. */
+	/* No group can lend what only the privileged may take. */
 	ASSERT_EQ(0, cg_set(self->top, "barrier", 49));
 	EXPECT_EQ(-ENOSPC, cg_set(self->b, "reservation", 38));
 	ASSERT_EQ(0, cg_set(self->top, "barrier", BC_UNLIMITED));
@@ -206,9 +208,9 @@ TEST_F(loan, errors)
 
 /*
  * A reservation that is lowered falls at once. What was not in use can be lent
- * at once, too; what is in use beyond it goes back as it is returned. Catches: a
- * reservation that cannot be lowered while it is in use, units in use that are
- * lent a second time, units that stay with the group when it returns them.
+ * at once, too; what is in use beyond it goes back as it is returned. Catches:
+ * a reservation that cannot be lowered while it is in use, units in use that
+ * are lent a second time, units that stay with the group when it returns them.
  */
 TEST_F(loan, a_lower_reservation_falls_at_once)
 {
@@ -353,7 +355,9 @@ TEST_F(loan, users_lend_what_is_reserved)
 	EXPECT_EQ(0, user_writes(d, "limit", 45));
 }
 
-/* With strict, a limit is lent like a reservation, and setting it is harmless. */
+/*
+ * With strict, a limit is lent like a reservation, and setting it is harmless.
+ */
 TEST_F(loan, users_lend_to_children_of_a_strict_group)
 {
 	char *c;
@@ -437,10 +441,10 @@ TEST_F(loan, lending_is_up_to_the_opener)
 }
 
 /*
- * A reservation outlives the bounds that it was made under; so it is made within
- * them, even for files that are open already, and limits do not go below it, on
- * whatever level it was made. Catches: a group that holds more than the limit
- * above allows, for ever.
+ * A reservation outlives the bounds that it was made under; so it is made
+ * within them, even for files that are open already, and limits do not go below
+ * it, on whatever level it was made. Catches: a group that holds more than the
+ * limit above allows, for ever.
  */
 TEST_F(loan, loans_stay_within_bounds)
 {
@@ -483,8 +487,8 @@ TEST_F(loan, removal_repays)
 }
 
 /*
- * The model of 2008. A new child has nothing; its limit is what it has borrowed;
- * what it does costs the parent nothing more.
+ * The model of 2008. A new child has nothing; its limit is what it has
+ * borrowed; what it does costs the parent nothing more.
  */
 TEST_F(loan, strict_parent)
 {
@@ -523,7 +527,10 @@ TEST_F(loan, strict_parent)
 	EXPECT_EQ(0, cg_set(child, "limit", 6));
 	EXPECT_EQ(6, cg_get(self->a, "usage"));
 
-	/* What is lent binds the parent's own processes where there can be some. */
+	/*
+	 * What is lent binds the parent's own processes where there can be
+	 * some.
+	 */
 	if (!bc_v2) {
 		inside = worker_new(self->a);
 		ASSERT_NE(NULL, inside);
@@ -531,7 +538,7 @@ TEST_F(loan, strict_parent)
 		worker_end(inside);
 	}
 
-	/* Not while somebody lives by it; right after rmdir it is free again. */
+	/* Not while a child lives by it; right after rmdir it is free again. */
 	EXPECT_EQ(-EBUSY, cg_set(self->a, "strict", 0));
 	EXPECT_EQ(0, cg_set(self->a, "strict", 1));
 	worker_end(w);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Shares: what a group may take, and what it is guaranteed, as a fraction of what
- * its parent has; through whatever happens to the parent, up to the machine.
+ * Shares: what a group may take, and what it is guaranteed, as a fraction of
+ * what its parent has; through whatever happens to the parent, up to the
+ * machine.
  *
  * The arithmetic is told here a second time, by derived() and nothing else.
  */
@@ -15,7 +16,6 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -28,57 +28,24 @@
 #define MANY 3000
 
 /*
- * Units of the resource under test. A worker has as many as it is told to; tasks are
- * itself and children of it.
+ * Units of the resource under test. A worker has as many as it is told to;
+ * tasks are itself and children of it.
  */
-static pid_t tasks[MANY];
-static long ntasks;
-
-static long task_more(void)
-{
-	pid_t parent = getpid(), pid = fork();
-
-	if (pid < 0)
-		return -errno;
-	if (!pid) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		while (getppid() == parent)
-			pause();
-		_exit(0);
-	}
-	tasks[ntasks++] = pid;
-	return 0;
-}
-
-static void task_less(void)
-{
-	kill(tasks[--ntasks], SIGKILL);
-	waitpid(tasks[ntasks], NULL, 0);
-}
-
 static long hold_tasks(long n)
 {
-	long err = 0;
+	long err = end_children(1 + num_children(0) - n);
 
-	while (1 + ntasks > n)
-		task_less();
-	while (1 + ntasks < n && !err)
-		err = task_more();
+	while (1 + num_children(0) < n && !err)
+		err = fork_bound(0);
 	return err;
 }
 
 static long fill_tasks(long unused)
 {
 	(void)unused;
-	while (1 + ntasks < MANY && !task_more())
+	while (1 + num_children(0) < MANY && !fork_bound(0))
 		;
-	return 1 + ntasks;
-}
-
-static long more_tasks(long unused)
-{
-	(void)unused;
-	return task_more();
+	return 1 + num_children(0);
 }
 
 static long hold_files(long n)
@@ -119,12 +86,12 @@ static const struct resource {
 	.exhausted = -EAGAIN,
 	.hold = hold_tasks,
 	.fill = fill_tasks,
-	.more = more_tasks,
+	.more = fork_bound,
 };
 
 /*
- * What the machine had before the first test. Read before there is any, so that a test
- * that was killed does not leave its own amount to the next one.
+ * What the machine had before the first test. Read before there is any, so that
+ * a test that was killed does not leave its own amount to the next one.
  */
 static char file_max[32], threads_max[32];
 
@@ -228,9 +195,9 @@ static long long derived(long long amount, long part, long divisor)
 static const char *victim;
 
 /*
- * All that files say of a group and those below, for comparison: nothing has changed
- * if that has not. "extremes" are part of it: they would tell of a change that
- * was taken back.
+ * All that files say of a group and all below, for comparison: nothing has
+ * changed if that has not. "extremes" are part of it: they would tell of a
+ * change that was taken back.
  */
 static void draw(FILE *f, const char *cg, bool extremes)
 {
@@ -282,7 +249,9 @@ static char *picture(const char *cg)
 	return drawn(cg, false);
 }
 
-/* The lines of @after that are not those of @before; "" if they are the same. */
+/*
+ * The lines of @after that are not those of @before; "" if they are the same.
+ */
 static const char *difference(const char *before, const char *after)
 {
 	static char text[512];
@@ -306,7 +275,10 @@ static const char *difference(const char *before, const char *after)
 	return text;
 }
 
-/* Evaluates to what @write returns, and expects that it changed nothing below @cg. */
+/*
+ * Evaluates to what @write returns, and expects that it changed nothing below
+ * @cg.
+ */
 #define refused_whole(cg, write) ({					\
 	char *__before = picture(cg), *__after;				\
 	int __err = (write);						\
@@ -374,11 +346,12 @@ FIXTURE_TEARDOWN(shares)
 }
 
 /*
- * The promise, as an administrator would have it written: a third of what the machine
- * has, whatever the others do, and never more than two thirds. What the system
- * needs itself, in the root group, is not counted; so somebody has it reserved.
+ * The promise, as an administrator would have it written: a third of what the
+ * machine has, whatever other groups do, and never more than two thirds. What
+ * the system needs itself, in the root group, is not counted; so a group has it
+ * reserved.
  *
- * The others are a third at the most, too: 600 - 200 - 100.
+ * The other group gets a third at the most, too: 600 - 200 - 100.
  */
 TEST_F(shares, a_third_of_the_machine_and_never_more_than_two)
 {
@@ -415,7 +388,7 @@ TEST_F(shares, a_third_of_the_machine_and_never_more_than_two)
 	EXPECT_SOON(0, usage(other));
 }
 
-/* The same in a group, among children that nobody limits. */
+/* The same in a group, among children without a limit. */
 TEST_F(shares, a_guarantee_holds_while_siblings_take_all_else)
 {
 	char *a = cg_new(self->top, "a"), *b = cg_new(self->top, "b");
@@ -436,7 +409,9 @@ TEST_F(shares, a_guarantee_holds_while_siblings_take_all_else)
 	EXPECT_EQ(30, call(near, res->fill, 0));
 	EXPECT_EQ(30, call(mine, res->fill, 0));
 	EXPECT_EQ(100, usage(self->top));
-	/* What one returns is there for all, beyond what is guaranteed to it. */
+	/*
+	 * What one returns is there for all, beyond what is guaranteed to it.
+	 */
 	EXPECT_EQ(0, call(near, res->hold, 20));
 	EXPECT_EQ(40, call(mine, res->fill, 0));
 	EXPECT_EQ(0, call(theirs, res->hold, 35));
@@ -446,7 +421,9 @@ TEST_F(shares, a_guarantee_holds_while_siblings_take_all_else)
 	EXPECT_EQ(30, reserved(inner));
 }
 
-/* A ceiling is a limit, for those below, too; and an unused one costs nothing. */
+/*
+ * A ceiling is a limit, for groups below, too; and an unused one costs nothing.
+ */
 TEST_F(shares, a_ceiling_holds_for_all_below)
 {
 	char *a = cg_new(self->top, "a"), *b = cg_new(self->top, "b");
@@ -476,8 +453,9 @@ TEST_F(shares, a_ceiling_holds_for_all_below)
 }
 
 /*
- * A ceiling that comes down, because one above does, is like v2's limit: it is never
- * refused, and who is above it gets nothing until he is below. For v1, too.
+ * A ceiling that comes down, because one above does, is like v2's limit: it is
+ * never refused, and a group that is above it gets nothing until it is below.
+ * For v1, too.
  */
 TEST_F(shares, a_derived_limit_below_usage_refuses_from_then_on)
 {
@@ -509,8 +487,8 @@ TEST_F(shares, a_derived_limit_below_usage_refuses_from_then_on)
 }
 
 /*
- * A guarantee that comes down while it is in use does so at once; what is in use
- * beyond it goes back as it is returned.
+ * A guarantee that comes down while it is in use does so at once; what is in
+ * use beyond it goes back as it is returned.
  */
 TEST_F(shares, a_guarantee_comes_down_at_once)
 {
@@ -555,8 +533,8 @@ TEST_F(shares, a_guarantee_comes_down_at_once)
 }
 
 /*
- * A guarantee that is due to a group by a change further up is not refused where
- * there is no room now: it grows.
+ * A guarantee that is due to a group by a change further up is not refused
+ * where there is no room now: it grows.
  */
 TEST_F(shares, a_derived_guarantee_grows_as_units_return)
 {
@@ -588,7 +566,7 @@ TEST_F(shares, a_derived_guarantee_grows_as_units_return)
 	EXPECT_EQ(100, usage(self->top));
 }
 
-/* What was returned is there for who asks next, without waiting for others' sake. */
+/* What was returned is there for the next group that asks, without a wait. */
 TEST_F(shares, what_was_returned_can_be_guaranteed_at_once)
 {
 	char *a = cg_new(self->top, "a"), *b = cg_new(self->top, "b");
@@ -607,7 +585,7 @@ TEST_F(shares, what_was_returned_can_be_guaranteed_at_once)
 	EXPECT_EQ(70, reserved(a));
 }
 
-/* What somebody asks for is there, or he is told that it is not. */
+/* What a write asks for is there, or the write fails. */
 TEST_F(shares, a_written_guarantee_without_room_is_refused)
 {
 	char *a = cg_new(self->top, "a"), *b = cg_new(self->top, "b");
@@ -636,8 +614,10 @@ TEST_F(shares, a_written_guarantee_without_room_is_refused)
 	EXPECT_STREQ(shares(-3, 90, 100), cg_read(a, "shares"));
 }
 
-/* Somebody waits for what another group has written to be its own, and it goes. */
-TEST_F(shares, a_group_that_goes_makes_room_for_who_waits)
+/*
+ * A group waits for units that another group has reserved, and that group goes.
+ */
+TEST_F(shares, a_group_that_goes_makes_room_for_a_waiting_one)
 {
 	char *a = cg_new(self->top, "a"), *b = cg_new(self->top, "b");
 	struct worker *w = user_new(b);
@@ -660,8 +640,9 @@ TEST_F(shares, a_group_that_goes_makes_room_for_who_waits)
 }
 
 /*
- * When the machine's own amount changes, so does everybody's, in the write(2) that
- * changed it: up, down, to an odd number, and below what is in use.
+ * When the machine's own amount changes, so do those of all groups, in the
+ * write(2) that changed it: up, down, to an odd number, and below what is in
+ * use.
  */
 TEST_F(shares, what_the_machine_has_is_shared_anew)
 {
@@ -716,8 +697,8 @@ TEST_F(shares, what_the_machine_has_is_shared_anew)
 }
 
 /*
- * In a strict group the limit is what was borrowed; so max_shares borrow, and there
- * is nothing that min_shares could be.
+ * In a strict group the limit is what was borrowed; so max_shares borrow, and
+ * there is nothing that min_shares could be.
  */
 TEST_F(shares, in_a_strict_group_max_shares_borrow)
 {
@@ -749,7 +730,10 @@ TEST_F(shares, in_a_strict_group_max_shares_borrow)
 	EXPECT_EQ(30, lent(a));
 	EXPECT_EQ(30, call(w, res->fill, 0));
 	EXPECT_EQ(res->refused, call(w, res->more, 0));
-	/* What is borrowed by shares is one sum; what was written, is in the way. */
+	/*
+	 * What is borrowed by shares is one sum; what was written, is in the
+	 * way.
+	 */
 	EXPECT_EQ(-EINVAL, refused_whole(self->top, share(c2, "max_shares=71")));
 	EXPECT_EQ(-ENOSPC, refused_whole(self->top, cg_set(c2, "limit", 71)));
 	EXPECT_EQ(0, cg_set(c2, "limit", 60));
@@ -784,7 +768,10 @@ TEST_F(shares, in_a_strict_group_max_shares_borrow)
 	EXPECT_EQ(70, limit(c2));
 	EXPECT_EQ(100, lent(a));
 
-	/* Written, the limit is itself again; not caring, it is what a new one has. */
+	/*
+	 * Written, the limit is itself again; not caring, it is what a new one
+	 * has.
+	 */
 	EXPECT_EQ(0, cg_set(c1, "limit", 20));
 	EXPECT_STREQ(shares(-2, -3, 100), cg_read(c1, "shares"));
 	EXPECT_EQ(20, reserved(c1));
@@ -802,16 +789,16 @@ TEST_F(shares, in_a_strict_group_max_shares_borrow)
 }
 
 /*
- * Amounts that go up and down for a whole tree, and somebody who looks meanwhile: no
- * group has ever promised more than it was promised.
+ * Amounts that go up and down for a whole tree, and a task that reads
+ * meanwhile: no group has ever promised more than it was promised.
  *
- * A sum that is read one by one says something only if it is known how amounts move
- * meanwhile. In an even phase they grow, or stay: so the children are read first and
- * the parent after them; what it has then is no less than what it had when the last
- * of them was read, and neither were the first ones more at that moment than when
- * they were read. In an odd phase they shrink, or stay, and the parent is read
- * first. The phase begins before the write does, and ends after it; what was read in
- * two phases says nothing.
+ * A sum that is read one by one says something only if it is known how amounts
+ * move meanwhile. In an even phase they grow, or stay: so the children are read
+ * first and the parent after them; what it has then is no less than what it had
+ * when the last of them was read, and neither were the first ones more at that
+ * moment than when they were read. In an odd phase they shrink, or stay, and
+ * the parent is read first. The phase begins before the write does, and ends
+ * after it; what was read in two phases says nothing.
  */
 struct tide {
 	long phase;
@@ -856,7 +843,9 @@ static long turn_tides(long n)
 	return err;
 }
 
-/* How much more @parent's children have than it has itself; LLONG_MIN: unknown. */
+/*
+ * How much more @parent's children have than it has itself; LLONG_MIN: unknown.
+ */
 static long long surplus(int parent, const int *children, int n)
 {
 	long phase = __atomic_load_n(&tide->phase, __ATOMIC_SEQ_CST);
@@ -876,7 +865,7 @@ static long long surplus(int parent, const int *children, int n)
 
 static long looked, turning;
 
-/* Returns the largest surplus that anybody had while @w turned tides. */
+/* Returns the largest surplus of any group while @w turned tides. */
 static long long watch_tides(struct worker *w, char **parents, char *(*children)[2],
 			     int n)
 {
@@ -905,7 +894,7 @@ static long long watch_tides(struct worker *w, char **parents, char *(*children)
 	return worst;
 }
 
-TEST_F(shares, nobody_ever_promises_more_than_it_was_promised)
+TEST_F(shares, no_group_ever_promises_more_than_it_was_promised)
 {
 	char *a = cg_new(self->top, "a"), *b = cg_new(self->top, "b");
 	char *a1 = cg_new(a, "a1"), *a2 = cg_new(a, "a2");
@@ -1002,7 +991,10 @@ FIXTURE_TEARDOWN(tree)
 	clean_up(self->root, self->top);
 }
 
-/* Switching a controller on promises nobody anything, and takes nothing away. */
+/*
+ * Switching a controller on promises nothing to any group, and takes nothing
+ * away.
+ */
 TEST_F(tree, a_new_group_does_not_care)
 {
 	char *a = cg_new(self->top, "a");
@@ -1190,8 +1182,8 @@ TEST_F(tree, large_numbers_do_not_overflow)
 }
 
 /*
- * The machine's own amount, as large as it can be written, which is what memory holds,
- * and as small.
+ * The machine's own amount, as large as it can be written, which is what memory
+ * holds, and as small.
  */
 TEST_F(tree, a_machine_without_bounds_and_one_without_anything)
 {
@@ -1255,7 +1247,10 @@ static char *build(char *cg, const struct level *levels, int n, char **groups)
 	return cg;
 }
 
-/* How many of the groups are not what they have to be, below @guarantee and @ceiling. */
+/*
+ * How many of the groups are not what they have to be, below @guarantee and
+ * @ceiling.
+ */
 static int wrong(const struct level *levels, int n, char **groups, long long guarantee,
 		 long long ceiling)
 {
@@ -1293,7 +1288,7 @@ TEST_F(tree, five_levels_round_down_each)
 	for (i = 0; i < ARRAY_SIZE(amounts); i++) {
 		const long long n = amounts[i];
 
-		/* The one first that makes room for the other. */
+		/* First the write that makes room for the other. */
 		if (limit(self->top) < 2 * n) {
 			ASSERT_EQ(0, cg_set(self->top, "limit", 2 * n));
 			EXPECT_EQ(0, wrong(levels, ARRAY_SIZE(levels), groups,
@@ -1341,7 +1336,7 @@ TEST_F(tree, twelve_levels_round_down_each)
 	EXPECT_EQ(0, reserved(groups[11]));
 }
 
-/* Who has nothing guaranteed guarantees nothing; a ceiling reaches through. */
+/* A group without a guarantee guarantees nothing; a ceiling reaches through. */
 TEST_F(tree, a_parent_that_does_not_care_has_no_guarantee_to_share)
 {
 	char *mid = cg_new(self->top, "mid"), *leaf = cg_new(mid, "leaf");
@@ -1440,9 +1435,14 @@ TEST_F(tree, a_written_amount_ends_living_by_shares_for_its_side)
 	ASSERT_EQ(0, cg_set(self->top, "reservation", 200));
 	EXPECT_EQ(70, limit(a));
 	EXPECT_EQ(40, reserved(a));
-	/* What was written is not passed, and a guarantee that would is refused ... */
+	/*
+	 * What was written is not passed, and a guarantee that would is refused
+	 * ...
+	 */
 	EXPECT_EQ(-EINVAL, refused_whole(self->top, share(a, "min_shares=36")));
-	/* ... unless it is due by what happens above: then it comes that far. */
+	/*
+	 * ... unless it is due by what happens above: then it comes that far.
+	 */
 	ASSERT_EQ(0, cg_set(self->top, "limit", 1000));
 	ASSERT_EQ(0, cg_set(self->top, "reservation", 1000));
 	EXPECT_EQ(70, limit(a));
@@ -1458,17 +1458,20 @@ TEST_F(tree, a_written_amount_ends_living_by_shares_for_its_side)
 	EXPECT_EQ(800, limit(a));
 	ASSERT_EQ(0, cg_set(self->top, "reservation", 600));
 	EXPECT_EQ(300, reserved(a));
-	/* What it wrote is no share: the siblings can have them all, not the units. */
+	/*
+	 * What it wrote is no share: the siblings can have them all, not the
+	 * units.
+	 */
 	EXPECT_EQ(-ENOSPC, refused_whole(self->top, share_min_max(b, 51, -3)));
 	EXPECT_EQ(0, share_min_max(b, 50, -3));
 	EXPECT_EQ(300, reserved(b));
 
-	/* And back: -3 of one who lives by shares sets what it lived by back ... */
+	/* And back: -3 resets what a group has by shares ... */
 	EXPECT_EQ(0, share(b, "min_shares=-3"));
 	EXPECT_EQ(0, reserved(b));
 	EXPECT_EQ(0, share(a, "max_shares=-3"));
 	EXPECT_EQ(BC_UNLIMITED, limit(a));
-	/* ... and of one who does not, nothing. */
+	/* ... and changes nothing where it has none. */
 	EXPECT_EQ(0, share(a, "min_shares=-3"));
 	EXPECT_EQ(300, reserved(a));
 	ASSERT_EQ(0, cg_set(a, "limit", 400));
@@ -1484,7 +1487,10 @@ TEST_F(tree, a_written_amount_ends_living_by_shares_for_its_side)
 	EXPECT_EQ(100, reserved(a));
 }
 
-/* Who stops to live by shares has nothing left of it, be it the last one that did. */
+/*
+ * A group that stops to live by shares has nothing left of it, even the last
+ * one.
+ */
 TEST_F(tree, the_last_one_to_live_by_shares_can_end_it)
 {
 	ASSERT_EQ(0, machine_has(1000));
@@ -1579,7 +1585,9 @@ TEST_F(tree, a_refused_limit_of_a_strict_group_moves_nothing)
 	EXPECT_STREQ("", difference(before, after));
 }
 
-/* Fractions that are written in other numbers are the same; so nothing moves. */
+/*
+ * Fractions that are written in other numbers are the same; so nothing moves.
+ */
 TEST_F(tree, the_same_fraction_in_other_numbers_moves_nothing)
 {
 	char *a = cg_new(self->top, "a"), *a1 = cg_new(a, "a1");
@@ -1606,15 +1614,15 @@ TEST_F(tree, the_same_fraction_in_other_numbers_moves_nothing)
 }
 
 /*
- * What is tried again later is tried wherever it was first tried, and whatever that
- * CPU does by then, which may be nothing at all.
+ * A reservation that fell short is tried again even if the CPU on which it was
+ * tried first is idle by then.
  */
 static long lower_divisor(long divisor)
 {
 	return share(victim, "child_shares_divisor=%ld", divisor);
 }
 
-TEST_F(tree, who_waits_does_not_wait_for_an_idle_cpu)
+TEST_F(tree, a_waiting_group_does_not_wait_for_an_idle_cpu)
 {
 	char *a = cg_new(self->top, "a"), *b = cg_new(self->top, "b");
 	struct worker *w, *writer;
@@ -1639,8 +1647,8 @@ TEST_F(tree, who_waits_does_not_wait_for_an_idle_cpu)
 }
 
 /*
- * The tree of the report: 20 are due to c, 10 of them its sibling has open. They
- * are c's as they are closed, one by one.
+ * The tree of the report: 20 are due to c, 10 of them its sibling has open.
+ * They are c's as they are closed, one by one.
  */
 TEST_F(tree, a_pending_guarantee_gets_what_is_closed)
 {
@@ -1666,7 +1674,9 @@ TEST_F(tree, a_pending_guarantee_gets_what_is_closed)
 	EXPECT_EQ(20, call(w, open_until_refused, 100));
 }
 
-/* The same where a group further up, and where the machine is what lacks units. */
+/*
+ * The same where a group further up, and where the machine is what lacks units.
+ */
 TEST_F(tree, a_pending_guarantee_gets_what_is_closed_far_away)
 {
 	char *a = cg_new(self->top, "a"), *b = cg_new(self->top, "b");
@@ -1710,8 +1720,8 @@ TEST_F(tree, a_pending_guarantee_gets_what_is_closed_far_away)
 }
 
 /*
- * What is written in one tree is nothing to another, however large, and whatever
- * is pending there.
+ * What is written in one tree is nothing to another, however large, and
+ * whatever is pending there.
  */
 static long write_divisors(const char *cg, int n)
 {
@@ -1769,7 +1779,10 @@ TEST_F(tree, a_write_is_nothing_to_another_tree)
 	EXPECT_SOON(4 * WIDE, lent(other));
 }
 
-/* A group that goes leaves what is open to its parent, and its shares to the others. */
+/*
+ * A group that goes leaves what is open to its parent, and its shares to the
+ * others.
+ */
 TEST_F(tree, a_group_can_go_with_shares_and_charges)
 {
 	char *a = cg_new(self->top, "a"), *b = cg_new(self->top, "b");
@@ -1797,7 +1810,9 @@ TEST_F(tree, a_group_can_go_with_shares_and_charges)
 	EXPECT_EQ(70, usage(self->top));
 	EXPECT_EQ(0, call(w, close_files, 10));
 
-	/* 100 - 30 open - 30 of the sibling's; and the shares are free, all 70. */
+	/*
+	 * 100 - 30 open - 30 of the sibling's; and the shares are free, all 70.
+	 */
 	EXPECT_EQ(-ENOSPC, refused_whole(self->top, share_min_max(c, 41, -3)));
 	EXPECT_EQ(0, share_min_max(c, 40, -3));
 	EXPECT_EQ(0, call(w, close_all, 0));
@@ -1846,7 +1861,7 @@ TEST_F(tree, a_controller_switched_off_repays)
 	EXPECT_EQ(-ENOSPC, refused_whole(self->top, share(a, "min_shares=86")));
 }
 
-/* Nobody writes to a group that is gone, by a file that he has open. */
+/* No task writes to a group that is gone, by a file that it has open. */
 TEST_F(tree, files_of_a_removed_group_are_dead)
 {
 	static const char * const files[] = { "shares", "limit", "reservation" };
@@ -1910,7 +1925,10 @@ static long write_to_victim(long seed)
 			if (write(fd, writes[i].text, strlen(writes[i].text)) > 0)
 				written++;
 			else if (errno != ENODEV && errno != EBUSY)
-				/* Nothing that was written here is ever too much. */
+				/*
+				 * Nothing that was written here is ever too
+				 * much.
+				 */
 				return -errno;
 		}
 		close(fd);
@@ -1918,7 +1936,7 @@ static long write_to_victim(long seed)
 	return written;
 }
 
-TEST_F(tree, a_group_goes_while_others_write_to_it)
+TEST_F(tree, a_group_goes_while_tasks_write_to_it)
 {
 	enum { WORKERS = 3 };
 	char *a = cg_new(self->top, "a"), *b = cg_new(self->top, "b");
@@ -1960,8 +1978,8 @@ TEST_F(tree, a_group_goes_while_others_write_to_it)
 }
 
 /*
- * The promise, under load: who never asks for more than was guaranteed is never
- * refused, whatever the others take and whatever changes above or beside.
+ * The promise, under load: a group that never asks for more than was guaranteed
+ * is never refused, whatever others take and whatever changes above or beside.
  */
 static long always_open(long n)
 {
@@ -2011,7 +2029,7 @@ TEST_F(tree, a_guarantee_holds_through_changes_above_and_beside)
 		switch (i % 6) {
 		case 0:
 		case 3:
-			/* 140 are there when nobody else has any. */
+			/* 140 are there when no other group has any. */
 			err = cg_set(self->top, "reservation", i % 6 ? 100 : 130);
 			break;
 		case 1:
@@ -2030,7 +2048,9 @@ TEST_F(tree, a_guarantee_holds_through_changes_above_and_beside)
 		ASSERT_TRUE(!err || err == -ENOSPC || err == -EBUSY)
 			TH_LOG("%d", err);
 		EXPECT_GE(reserved(a), 50);
-		/* One snapshot; and what is lent never was more than there is. */
+		/*
+		 * One snapshot; and what is lent never was more than there is.
+		 */
 		EXPECT_LE(lent(self->top), 130);
 		EXPECT_LE(usage(self->top), 140);
 	}
@@ -2041,7 +2061,7 @@ TEST_F(tree, a_guarantee_holds_through_changes_above_and_beside)
 	EXPECT_LE(cg_get(self->top, "max_usage"), 140);
 }
 
-/* Nor when somebody tries what is refused. */
+/* Nor while a task tries writes that are refused. */
 TEST_F(tree, a_guarantee_holds_while_writes_are_refused)
 {
 	char *a = cg_new(self->top, "a");
@@ -2105,7 +2125,7 @@ TEST_F(tree, below_a_strict_group_shares_nest)
 	EXPECT_EQ(100, lent(a));
 	EXPECT_EQ(50, lent(self->top));
 	EXPECT_EQ(-EINVAL, refused_whole(self->top, share(c2, "max_shares=41")));
-	/* ... and what cannot be borrowed now, is not, by who comes last. */
+	/* ... and the last child does not borrow what is not there now. */
 	ASSERT_EQ(0, cg_set(a, "limit", 150));
 	EXPECT_EQ(90, limit(c1));
 	EXPECT_EQ(60, limit(c2));
@@ -2148,13 +2168,15 @@ TEST_F(tree, users_cannot_write_shares)
 	ASSERT_EQ(0, chmod(self->root, 0755));
 	EXPECT_EQ(-EACCES, call(w, write_shares, 0));
 	EXPECT_STREQ(shares(-3, -3, 100), cg_read(a, "shares"));
-	/* Unless he has been given the file, to divide what the group has. */
+	/* Unless the user owns the file, to divide what the group has. */
 	ASSERT_EQ(0, chown(cg_path(a, "shares"), NOBODY, NOBODY));
 	EXPECT_EQ(0, call(w, write_shares, 0));
 	EXPECT_STREQ(shares(0, -3, 100), cg_read(a, "shares"));
 }
 
-/* He divides what is guaranteed above, and nothing of what others share, too. */
+/*
+ * Such a user divides what is guaranteed above, and nothing that others share.
+ */
 static const char *text_to_share;
 
 static long write_text(long unused)
@@ -2219,7 +2241,9 @@ TEST_F(tree, users_share_what_is_guaranteed_to_them)
 	EXPECT_EQ(10, limit(c));
 	ASSERT_EQ(0, cg_set(s, "reservation", 15));
 	EXPECT_SOON(15, limit(c));
-	/* What a user asked for does not come with the administrator's write. */
+	/*
+	 * What a user asked for does not come with the administrator's write.
+	 */
 	EXPECT_EQ(0, share(s, "child_shares_divisor=25"));
 	EXPECT_EQ(15, limit(c));
 	EXPECT_EQ(0, share(c, "max_shares=10"));
@@ -2229,9 +2253,9 @@ TEST_F(tree, users_share_what_is_guaranteed_to_them)
 }
 
 /*
- * Everything at once, in a deep tree: files come and go at the bottom, groups on the
- * side, and shares and amounts on every level. Whatever the order, the sums are
- * right when it is over, and nothing is left when all have gone.
+ * Everything at once, in a deep tree: files come and go at the bottom, groups
+ * on the side, and shares and amounts on every level. Whatever the order, the
+ * sums are right when it is over, and nothing is left when all have gone.
  */
 enum { DEEP = 6 };
 
@@ -2268,7 +2292,10 @@ static long groups_on_the_side(long seed)
 		/* Now and then it goes with files open. */
 		if (rand_r(&random) % 2)
 			close_all(0);
-		/* Where there is no file left to do that with, who has them? */
+		/*
+		 * If no file is left to do that with, this process may have
+		 * them.
+		 */
 		while (cg_attach(levels_of[DEEP - 1], getpid()))
 			close_all(0);
 		if (rmdir(side))
@@ -2335,8 +2362,8 @@ TEST_F(tree, a_deep_tree_that_changes_under_load)
 			break;
 		}
 		/*
-		 * ENOSPC: no room now. EBUSY: it is in use. EINVAL: above a limit,
-		 * or the side has too many shares.
+		 * ENOSPC: no room now. EBUSY: it is in use. EINVAL: above a
+		 * limit, or the side has too many shares.
 		 */
 		ASSERT_TRUE(!err || err == -ENOSPC || err == -EBUSY || err == -EINVAL)
 			TH_LOG("%d", err);
@@ -2361,7 +2388,7 @@ TEST_F(tree, a_deep_tree_that_changes_under_load)
 		EXPECT_EQ(due, lent(levels_of[i - 1]));
 	}
 
-	/* And nobody holds anything when nothing is due any more. */
+	/* And no group holds anything when nothing is due any more. */
 	EXPECT_EQ(0, cg_set(self->top, "reservation", 0));
 	for (i = DEEP - 1; i >= 0; i--) {
 		EXPECT_EQ(0, reserved(levels_of[i]));

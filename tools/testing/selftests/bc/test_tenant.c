@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A tenant: a user without privileges who owns a group, whose files were given to
- * it with chown(2), and makes groups below. What it writes and reads there moves
- * what is its own. Other groups have what they were promised, find their numbers
- * right, and work on; and what the kernel keeps for the tenant is bounded, or
- * charged to it.
+ * A tenant: a user without privileges, to whom a group's files were given with
+ * chown(2), and that makes groups below. What it writes and reads there moves
+ * what is its own. Other groups have what they were promised, find their
+ * numbers right, and work on; and what the kernel keeps for the tenant is
+ * bounded, or charged to it.
  *
  * No case measures time.
  */
@@ -17,7 +17,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -87,7 +86,9 @@ static long tenant_set(struct worker *w, const char *cg, const char *file,
 	return tenant_write(w, cg, file, text);
 }
 
-/* A group that the tenant makes, in one that has children or is to have them. */
+/*
+ * A group that the tenant makes, in one that has children or is to have them.
+ */
 static char *tenant_new(struct worker *w, const char *parent, const char *name)
 {
 	char *path, on[32];
@@ -121,36 +122,6 @@ static bool give_away(const char *cg)
 
 /* Work */
 
-static pid_t children[4096];
-static int nchildren;
-
-static long fork_one(long unused)
-{
-	pid_t pid = fork();
-
-	(void)unused;
-	if (!pid) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		for (;;)
-			pause();
-	}
-	if (pid < 0)
-		return -errno;
-	children[nchildren++] = pid;
-	return 0;
-}
-
-static long end_children(long unused)
-{
-	(void)unused;
-	while (nchildren) {
-		kill(children[--nchildren], SIGKILL);
-		if (waitpid(children[nchildren], NULL, 0) < 0)
-			return -errno;
-	}
-	return 0;
-}
-
 static bool counts_files(void)
 {
 	return !strcmp(bc_controller, "numfiles");
@@ -159,7 +130,7 @@ static bool counts_files(void)
 /* One unit of what is counted. */
 static long take_one(long unused)
 {
-	return counts_files() ? open_one(unused) : fork_one(unused);
+	return counts_files() ? open_one(unused) : fork_bound(unused);
 }
 
 static long take(long n)
@@ -183,7 +154,8 @@ static long take_until_refused(long most)
 
 static long give_back(long unused)
 {
-	return counts_files() ? close_all(unused) : end_children(unused);
+	return counts_files() ? close_all(unused) :
+				 end_all_children(unused);
 }
 
 static long take_and_give_back(long rounds)
@@ -210,24 +182,6 @@ static long exec_once(long unused)
 	if (pid < 0 || waitpid(pid, &status, 0) < 0)
 		return -errno;
 	return WIFEXITED(status) ? -WEXITSTATUS(status) : -EIO;
-}
-
-/* How many processes can be had, one after the other, @most at most. */
-static long forks_until_refused(long most)
-{
-	long n;
-	pid_t pid;
-
-	for (n = 0; n < most; n++) {
-		pid = fork();
-		if (!pid)
-			_exit(0);
-		if (pid < 0)
-			return errno == EAGAIN ? n : -errno;
-		if (waitpid(pid, NULL, 0) < 0)
-			return -errno;
-	}
-	return n;
 }
 
 /* The machine */
@@ -320,15 +274,15 @@ FIXTURE_SETUP(tenant)
 FIXTURE_TEARDOWN(tenant)
 {
 	set_machine_amount(self->machine);
-	end_children(0);
+	end_all_children(0);
 	bc_teardown();
 }
 
 /*
- * The machine is full, and more than full, of what the root group has. A group that
- * has a reservation can take all of that; a group that has none is refused, and says
- * so. Catches: mainline's check that knows no reservation, and one that is passed by
- * all.
+ * The machine is full, and more than full, of what the root group has. A group
+ * that has a reservation can take all of that; a group that has none is
+ * refused, and says so. Catches: mainline's check that knows no reservation,
+ * and one that is passed by all.
  */
 TEST_F(tenant, guarantee_holds_on_a_full_machine)
 {
@@ -402,8 +356,8 @@ static long clone_into_job(long unused)
 }
 
 /*
- * A task that is made in another group is covered by that group's reservation, and
- * not by that of its parent's group.
+ * A task that is made in another group is covered by that group's reservation,
+ * and not by that of its parent's group.
  */
 TEST_F(tenant, guarantee_is_that_of_the_group_cloned_into)
 {
@@ -456,9 +410,9 @@ TEST_F(tenant, shares_mean_something_without_file_max)
 /* Reservations, which are lent out of what a group has reserved itself. */
 
 /*
- * The tenant's group has nothing reserved: there is nothing that it could lend. It is
- * told so whatever it asks for, and all others have what they had. Catches: a
- * reservation that is taken out of room which the tenant shares.
+ * The tenant's group has nothing reserved: there is nothing that it could lend.
+ * It is told so whatever it asks for, and all others have what they had.
+ * Catches: a reservation that is taken out of room which the tenant shares.
  */
 TEST_F(tenant, nothing_is_lent_of_what_is_shared)
 {
@@ -497,7 +451,10 @@ TEST_F(tenant, nothing_is_lent_of_what_is_shared)
 	EXPECT_EQ(50, cg_get(child, "reservation"));
 }
 
-/* What its own group has reserved the tenant lends, to the last unit and no further. */
+/*
+ * What its own group has reserved the tenant lends, to the last unit and no
+ * further.
+ */
 TEST_F(tenant, own_reservation_is_lent)
 {
 	enum { RESERVED = 100 };
@@ -523,8 +480,8 @@ TEST_F(tenant, own_reservation_is_lent)
 }
 
 /*
- * By a strict group of its own the tenant gets no more: its children's limits are
- * lent, too, be they written as amounts or as shares.
+ * By a strict group of its own the tenant gets no more: its children's limits
+ * are lent, too, be they written as amounts or as shares.
  */
 TEST_F(tenant, strict_groups_lend_nothing_that_is_shared)
 {
@@ -574,7 +531,9 @@ static long restart_peak(long n)
 	return pwrite(peaks[n], "0", 1, 0) == 1 ? 0 : -errno;
 }
 
-/* Opens the file @n times, and writes to each: how many writes were accepted. */
+/*
+ * Opens the file @n times, and writes to each: how many writes were accepted.
+ */
 static long open_peaks(long n)
 {
 	long i, err, accepted = 0;
@@ -603,8 +562,8 @@ static long close_peak(long n)
 
 /*
  * A tenant opens "peak" as often as it likes, but few of its open files have a
- * maximum of their own; the others can be read. What is refused changes nothing, and
- * the neighbour has peaks, too.
+ * maximum of their own; the others can be read. What is refused changes
+ * nothing, and the neighbour has peaks, too.
  */
 TEST_F(tenant, peaks_are_bounded)
 {
@@ -677,8 +636,8 @@ static long write_rates(long n)
 }
 
 /*
- * The tenant writes rates as fast as it can. The neighbour's rate holds, and where
- * it has none it forks.
+ * The tenant writes rates as fast as it can. The neighbour's rate holds, and
+ * where it has none it forks.
  */
 TEST_F(tenant, writes_of_fork_rates)
 {
@@ -697,8 +656,8 @@ TEST_F(tenant, writes_of_fork_rates)
 }
 
 /*
- * A rate holds for the groups that are there when it is written, however deep, and
- * for those that come later. Catches: a mark that is not passed on.
+ * A rate holds for the groups that are there when it is written, however deep,
+ * and for groups that are made later. Catches: a mark that is not passed on.
  */
 TEST_F(tenant, fork_rate_reaches_all_below)
 {
@@ -736,9 +695,9 @@ TEST_F(tenant, fork_rate_reaches_all_below)
 }
 
 /*
- * Rates on two levels, and forks in two groups below: none has more than its rate,
- * and together they have no more than that above. Catches: counts that are taken back
- * twice, or not at all.
+ * Rates on two levels, and forks in two groups below: none has more than its
+ * rate, and together they have no more than that above. Catches: counts that
+ * are taken back twice, or not at all.
  */
 TEST_F(tenant, fork_rates_on_two_levels)
 {
@@ -774,7 +733,7 @@ TEST_F(tenant, fork_rates_on_two_levels)
 
 /* Reads */
 
-/* Reads every file of the group @path and of those below: how many. */
+/* Reads every file of the group @path and of all below: how many. */
 static long read_tree(const char *path)
 {
 	char name[PATH_MAX], buf[4096];
@@ -815,8 +774,8 @@ static long read_job(long rounds)
 }
 
 /*
- * The tenant reads all there is, in a deep tree of its own and in a neighbour's group
- * whose reservation covers what it takes, while the neighbour works.
+ * The tenant reads all there is, in a deep tree of its own and in a neighbour's
+ * group whose reservation covers what it takes, while the neighbour works.
  */
 TEST_F(tenant, reads_change_no_number)
 {
@@ -973,12 +932,14 @@ static long make_groups(long n)
 }
 
 /*
- * Groups are made of kernel memory, which the one who makes them pays for. Catches:
- * accounts that are on no account.
+ * Groups are made of kernel memory, which is charged to the task that makes
+ * them. Catches: accounts that are on no account.
  */
 TEST_F(groups, empty_groups_are_charged)
 {
-	/* Less than a css and the counts of a group, and more than its owner. */
+	/*
+	 * Less than a css and the counts of a group, and more than its owner.
+	 */
 	enum { FEW = 50, LEAST = 400, ROOM = 256 * 1024 };
 	long long before, grown;
 
@@ -996,7 +957,9 @@ TEST_F(groups, empty_groups_are_charged)
 	EXPECT_EQ(ENOMEM, job->err);
 	EXPECT_LE(kmem_usage(self->box), before + grown + ROOM);
 
-	/* The next one's failure leaves nothing, and with room there are more. */
+	/*
+	 * The next one's failure leaves nothing, and with room there are more.
+	 */
 	EXPECT_EQ(0, call(self->tenant, make_groups, 1));
 	EXPECT_EQ(ENOMEM, job->err);
 	ASSERT_EQ(0, set_kmem_limit(self->box, BC_UNLIMITED));
@@ -1038,8 +1001,9 @@ FIXTURE_TEARDOWN(watches)
 }
 
 /*
- * A tenant reads the load of more groups than it may have watched. The others show
- * what has been used ever, and nothing in an interval; the neighbour is watched.
+ * A tenant reads the load of more groups than it may have watched. The others
+ * show what has been used ever, and nothing in an interval; the neighbour is
+ * watched.
  */
 TEST_F(watches, are_bounded)
 {
@@ -1049,7 +1013,9 @@ TEST_F(watches, are_bounded)
 	int i, watched = 0;
 	struct load load;
 
-	/* The fourth level; what is below has a 16th of what the machine has. */
+	/*
+	 * The fourth level; what is below has a 16th of what the machine has.
+	 */
 	deep = cg_new(self->given, "a");
 	ASSERT_NE(NULL, deep);
 	deep = cg_new(deep, "b");

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Walks: a few workers in a tree of groups do what comes next by chance, one
- * after the other, and a model in this file says what must come of it: who gets
- * a file and who does not, which write succeeds, and what every count is after
- * each step. Every count has to be exact, but for the extremes: these are allowed as
- * much slack as there may be in stock, and what was shown as usage was there.
+ * after the other, and a model in this file says what must come of it: which
+ * worker gets a file and which does not, which write succeeds, and what every
+ * count is after each step. Every count has to be exact, but for the extremes:
+ * these are allowed as much slack as there may be in stock, and what was shown
+ * as usage was there.
  *
  * The model knows no stock. Catches: whatever the other tests have not thought
  * of.
@@ -140,7 +141,9 @@ static int model_refuses(int i, bool privileged)
 	return -1;
 }
 
-/* A file was charged to @i or was returned there: totals are of all above, too. */
+/*
+ * A file was charged to @i or was returned there: totals are of all above, too.
+ */
 static void model_count(int i, bool charged)
 {
 	for (; i >= 0; i = plan[i].parent) {
@@ -152,28 +155,28 @@ static void model_count(int i, bool charged)
 }
 
 /* Opens up to @n files: how many, until one is refused. */
-static int model_open(struct actor *who, int n)
+static int model_open(struct actor *by, int n)
 {
 	int i, at;
 
 	for (i = 0; i < n; i++) {
-		at = model_refuses(who->at, who->privileged);
+		at = model_refuses(by->at, by->privileged);
 		if (at >= 0) {
 			node[at].refused++;
 			break;
 		}
-		node[who->at].own++;
-		model_count(who->at, true);
-		who->file[who->held++] = who->at;
+		node[by->at].own++;
+		model_count(by->at, true);
+		by->file[by->held++] = by->at;
 		model_update();
 	}
 	return i;
 }
 
-static void model_close(struct actor *who, int n)
+static void model_close(struct actor *by, int n)
 {
-	for (; n && who->held; n--) {
-		const int at = who->file[--who->held];
+	for (; n && by->held; n--) {
+		const int at = by->file[--by->held];
 
 		node[at].own--;
 		model_count(at, false);
@@ -232,7 +235,9 @@ static void new_node(int i)
 		n->peak = -1;
 }
 
-/* The node goes and leaves what it has to its parent; a new one takes its name. */
+/*
+ * The node goes and leaves what it has to its parent; a new one takes its name.
+ */
 static int model_replace(int i)
 {
 	int a, f, p = plan[i].parent, err;
@@ -303,7 +308,10 @@ static void compare(struct __test_metadata *_metadata, int cpus, bool all)
 		ASSERT_TRUE(seen >= 0 && seen <= most)
 			TH_LOG("stock of %s is %lld: %s", plan[i].name, seen,
 			       tell());
-		/* It never makes up more than there is left; but a reservation may. */
+		/*
+		 * It never makes up more than there is left; but a reservation
+		 * may.
+		 */
 		ASSERT_TRUE(!seen || lends(i) || n->usage + seen <= bound)
 			TH_LOG("stock of %s is %lld: %s", plan[i].name, seen,
 			       tell());
@@ -340,35 +348,35 @@ static long long any_bound(int i, int scale)
 
 static void take_step(struct __test_metadata *_metadata, int cpus, int scale)
 {
-	struct actor *who = &actor[chance(WORKERS)];
-	int i = chance(NODES), n = 1 + chance(6 * scale), a = who - actor;
+	struct actor *by = &actor[chance(WORKERS)];
+	int i = chance(NODES), n = 1 + chance(6 * scale), a = by - actor;
 	int did = chance(100), want;
 	long long bound, old;
 
-	if (who->held > MANY - 10 * scale)
+	if (by->held > MANY - 10 * scale)
 		did = 50;
 	if (did < 40) {
-		DID("%s%d opens %d in %s", who->privileged ? "root" : "user", a, n,
-		    plan[who->at].name);
-		want = model_open(who, n);
-		ASSERT_EQ(want, call(who->w, open_until_refused, n))
+		DID("%s%d opens %d in %s", by->privileged ? "root" : "user", a, n,
+		    plan[by->at].name);
+		want = model_open(by, n);
+		ASSERT_EQ(want, call(by->w, open_until_refused, n))
 			TH_LOG("%s", tell());
 	} else if (did < 70) {
 		if (!chance(8))
-			n = who->held;
+			n = by->held;
 		DID("%d closes %d", a, n);
-		model_close(who, n);
-		ASSERT_EQ(0, call(who->w, close_files, n));
+		model_close(by, n);
+		ASSERT_EQ(0, call(by->w, close_files, n));
 	} else if (did < 78) {
 		if (bc_v2 && !plan[i].leaf)
 			return;
 		DID("%d moves to %s", a, plan[i].name);
-		ASSERT_TRUE(worker_move(who->w, node[i].cg));
-		who->at = i;
+		ASSERT_TRUE(worker_move(by->w, node[i].cg));
+		by->at = i;
 	} else if (did < 83) {
 		i = chance(cpus);
 		DID("%d runs on %d", a, i);
-		ASSERT_EQ(0, call(who->w, pin_to_cpu, i));
+		ASSERT_EQ(0, call(by->w, pin_to_cpu, i));
 	} else if (did < 89) {
 		bound = any_bound(i, scale);
 		old = node[i].limit;
@@ -446,7 +454,7 @@ static void take_walk(struct __test_metadata *_metadata, const char *top, int cp
 	while (steps--)
 		take_step(_metadata, cpus, scale);
 
-	/* All of it comes back, and all can be had by anybody. */
+	/* All of it comes back, and any group can have all. */
 	for (i = 0; i < NODES; i++)
 		if (plan[i].leaf)
 			cg_set(node[i].cg, "reservation", 0);

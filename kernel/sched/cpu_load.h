@@ -2,8 +2,8 @@
 /*
  * CPU load of a group: what cpuacct (v1) and cpu (v2) embed, and call
  */
-#ifndef _BC_CPU_LOAD_H
-#define _BC_CPU_LOAD_H
+#ifndef _KERNEL_SCHED_CPU_LOAD_H
+#define _KERNEL_SCHED_CPU_LOAD_H
 
 #include <linux/bits.h>
 #include <linux/types.h>
@@ -16,8 +16,7 @@ struct seq_file;
  * struct cpu_load - what a group has of it, zeroed with the group
  * @watch: what is kept while the group's load is read; NULL for all others
  * @nr_watches: how many watches there are of this group and of those below;
- * kept
- *	near the root only
+ *	kept near the root only
  *
  * Without CONFIG_CGROUP_CPUACCT_LOAD it is empty.
  */
@@ -34,8 +33,8 @@ struct cpu_load {
  * struct cpu_load_ops - what a controller knows of its groups
  * @load: returns what is embedded in a css
  * @usage: returns the CPU time of the group with that css, in nanoseconds, its
- *	descendants' included; may not sleep. NULL: it is what cgroup core counts
- *	for v2.
+ *	descendants' included; may not sleep. NULL: it is what cgroup core
+ *	counts for v2.
  */
 struct cpu_load_ops {
 	struct cpu_load *(*load)(struct cgroup_subsys_state *css);
@@ -67,4 +66,4 @@ static inline void cpu_load_free(struct cpu_load *load)
 }
 
 #endif /* CONFIG_CGROUP_CPUACCT_LOAD */
-#endif /* _BC_CPU_LOAD_H */
+#endif /* _KERNEL_SCHED_CPU_LOAD_H */

@@ -7,7 +7,7 @@
 #include <linux/limits.h>
 #include <linux/math64.h>
 
-#include <bc/cpu_load.h>
+#include "cpu_load.h"
 
 /* How many periods of 2 s each average looks back: 10, 60 and 300 s. */
 static const unsigned int memory[CPU_LOAD_AVERAGES] = { 5, 30, 150 };
@@ -53,9 +53,9 @@ static void averages_have_their_time(struct kunit *test)
 	int i;
 
 	/*
-	 * A factor is off by half a unit, its n-th power by n / 2. Squaring rounds
-	 * down at most twice for each bit of n, and a unit lost at the first bit is
-	 * worth n in the end: less than 2n altogether.
+	 * A factor is off by half a unit, its n-th power by n / 2. Squaring
+	 * rounds down at most twice for each bit of n, and a unit lost at the
+	 * first bit is worth n in the end: less than 2n altogether.
 	 */
 	for (i = 0; i < CPU_LOAD_AVERAGES; i++)
 		expect_near(test, one_e,
@@ -85,8 +85,8 @@ static void ends_are_reached_and_kept(struct kunit *test)
 			KUNIT_ASSERT_LE(test, up, CPU_LOAD_ONE);
 		}
 		/*
-		 * Rounding to the nearest holds it where a step is less than a half:
-		 * at a distance of n / 2, as a step is one n-th of it.
+		 * Rounding to the nearest holds it where a step is less than a
+		 * half: at a distance of n / 2, as a step is one n-th of it.
 		 */
 		expect_near(test, CPU_LOAD_ONE, up, memory[i] / 2 + 1);
 		expect_near(test, 0, down, memory[i] / 2 + 1);
@@ -113,10 +113,10 @@ static void missed_periods_count(struct kunit *test)
 				each = cpu_load_decay(each, loads[l],
 						      cpu_load_factors[i], 1);
 				/*
-				 * Each step rounds by a half, which fades with the
-				 * average: by memory / 2 altogether; the power by 2n,
-				 * which fades, too: n * e^(-n / memory) is never more
-				 * than memory / e.
+				 * Each step rounds by a half, which fades with
+				 * the average: by memory / 2 altogether; the
+				 * power by 2n, which fades, too: n * e^(-n /
+				 * memory) is never more than memory / e.
 				 */
 				expect_near(test, each,
 					    cpu_load_decay(start, loads[l],
@@ -126,7 +126,10 @@ static void missed_periods_count(struct kunit *test)
 		}
 }
 
-/* However long nobody came: no loop over the periods, no overflow. */
+/*
+ * However long no task has read the file: no loop over the periods, no
+ * overflow.
+ */
 static void long_absence(struct kunit *test)
 {
 	int i;

@@ -2,27 +2,29 @@
 /*
  * ns: groups that name sets of namespaces, behind a one-way door
  *
- * The namespace container subsystem of January 2007 (Serge Hallyn): a v1 controller
- * that counts nothing. Its rule is where a task may go: into a group directly below its
- * own in which there is nobody, nor in the groups further down; and nowhere else. So
- * a group's tasks are the descendants of the one task, or the one thread group, that
- * was first there, and the path of the group is a name for what they share, such as
- * a set of namespaces.
+ * The namespace container subsystem of January 2007 (Serge Hallyn): a v1
+ * controller that counts nothing. Its rule is where a task may go: into a group
+ * directly below its own that has no task, and no task in the groups further
+ * down; and nowhere else. So a group's tasks are the descendants of the one
+ * task, or the one thread group, that was first there. The path of the group is
+ * a name for what they share, such as a set of namespaces.
  *
- * That rule would lock in whatever containers run on a machine. Hence the controller
- * is there only with "ns_cgroup=1" on the kernel's command line, and it has to be
- * asked for by name even then: "mount -t cgroup" for all controllers leaves
- * it out. Documentation/bc/ns.rst says what to use instead.
+ * That rule would lock in all containers that run on a machine. Hence the
+ * controller is there only with "ns_cgroup=1" on the kernel's command line. A
+ * mount gets it only by its name even then: "mount -t cgroup" for all
+ * controllers leaves it out. Documentation/bc/ns.rst says what to use instead.
  *
- * ns.auto_delete is the option that was thought of in the same discussion: the group
- * removes itself when the last task or the last group in it has gone.
+ * ns.auto_delete is the option that was thought of in the same discussion: the
+ * group removes itself when its last task has exited or its last child was
+ * removed.
  *
  * Locking
  *
- * Whether a group is empty is asked in can_attach(), under cgroup_mutex: nobody can
- * enter between that and the attachment, and in an empty group nobody forks. Tasks that
- * exit meanwhile make it emptier. Groups remove themselves from a work item, under
- * cgroup_mutex, by what rmdir(2) calls, which looks once more whether they are empty.
+ * can_attach() looks whether a group is empty, under cgroup_mutex: no task can
+ * enter between that and the attachment, and an empty group has no task that
+ * could fork. Groups remove themselves from a work item, under cgroup_mutex, by
+ * the function that rmdir(2) calls, which looks once more whether they are
+ * empty.
  */
 
 #include <linux/cgroup.h>
@@ -66,7 +68,10 @@ static void ns_delete(struct work_struct *work)
 	struct cgroup *cgrp = group->css.cgroup;
 
 	cgroup_lock();
-	/* Somebody may have been faster, be it to enter or to remove it. */
+	/*
+	 * A task may have entered meanwhile: cgroup_destroy_locked() refuses.
+	 * Or rmdir(2) was faster.
+	 */
 	if (READ_ONCE(group->auto_delete) && !cgroup_is_dead(cgrp))
 		cgroup_destroy_locked(cgrp);
 	cgroup_unlock();
@@ -74,8 +79,9 @@ static void ns_delete(struct work_struct *work)
 }
 
 /*
- * Somebody has left @css. The caller sees to it that it stays for now. Of several who
- * leave at a time, the last one to be counted out sees that there is nobody.
+ * A task or a child has left @css. The caller sees to it that @css stays for
+ * now. Of several that leave at a time, the one that is counted out last finds
+ * @css empty.
  */
 static void ns_left(struct cgroup_subsys_state *css)
 {
@@ -85,7 +91,7 @@ static void ns_left(struct cgroup_subsys_state *css)
 	    cgroup_is_populated(css->cgroup))
 		return;
 	css_get(css);
-	/* Queued already, it has not looked yet. */
+	/* It is queued already, and has not looked yet. */
 	if (!queue_work(system_unbound_wq, &group->work))
 		css_put(css);
 }
@@ -102,8 +108,8 @@ ns_css_alloc(struct cgroup_subsys_state *parent)
 		group->auto_delete = READ_ONCE(css_ns(parent)->auto_delete);
 	} else if (!ns_wanted) {
 		/*
-		 * The root's is made at boot, before cgroup core asks who is enabled,
-		 * and who is to be told of exits.
+		 * The root's is made at boot, before cgroup core looks which
+		 * controllers are enabled, and which have an exit callback.
 		 */
 		static_branch_disable(&ns_cgrp_subsys_enabled_key);
 		ns_cgrp_subsys.exit = NULL;
@@ -129,7 +135,7 @@ static int ns_can_attach(struct cgroup_taskset *tset)
 	cgroup_taskset_for_each(task, css, tset) {
 		if (css->parent != task_css(task, ns_cgrp_id))
 			return -EPERM;
-		/* All of @tset goes there, and nobody has arrived yet. */
+		/* All tasks of @tset go there, and none has arrived yet. */
 		if (cgroup_is_populated(css->cgroup))
 			return -EPERM;
 	}

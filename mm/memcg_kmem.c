@@ -38,9 +38,9 @@
 #include <linux/sched/signal.h>
 
 #include <bc/kmem_refuse.h>
-#include <bc/memcg_kmem.h>
 
-#include "../../mm/memcontrol-v1.h"
+#include "memcontrol-v1.h"
+#include "memcg_kmem.h"
 
 /* So often a charge is tried again after room was made; or a limit. */
 #define MEMCG_KMEM_CHARGE_RETRIES	2

@@ -4,25 +4,26 @@
  *
  * How much of the machine a group takes, in the interval that is running and on
  * average over 10, 60 and 300 seconds. The file, its four lines and an interval
- * of ten seconds for the whole machine are those of Balbir Singh's load patch for
- * cpuacct, January 2007. The averages are an idea of loadavg and PSI.
+ * of ten seconds for the whole machine are those of Balbir Singh's load patch
+ * for cpuacct, January 2007. The averages are like those of loadavg and PSI.
  *
- * That patch added up each group's time for a second time on every tick, under a
- * lock, and set the interval's time of all groups to zero from there. Here there
- * is nothing on the tick. What a group has used is a total that mainline keeps in
- * any case, and what the machine has offered is computed from the clock: a load
- * is a difference of the one, divided by the difference of the other over the
- * same stretch of time. What it takes is somebody who notes both totals where a
- * stretch begins.
+ * That patch added up each group's time for a second time on every tick, under
+ * a lock, and set the interval's time of all groups to zero from there. Here
+ * there is nothing on the tick. What a group has used is a total that mainline
+ * keeps in any case, and what the machine has offered is computed from the
+ * clock: a load is a difference of the one, divided by the difference of the
+ * other over the same stretch of time. All that is needed is a note of both
+ * totals where a stretch begins.
  *
  * Watches
  *
- * That is done for the groups that somebody reads, and for no other. The first
- * read of a file begins a watch, which ends five minutes after the last. While
- * there are watches one work item runs every two seconds and where an interval
- * ends, and brings them up to date; so does whoever reads, for the group that he
- * reads. Whoever is first after the end of a period finishes it: it does not
- * matter when the work gets to run, since a stretch lasts as long as it lasts.
+ * Totals are noted for the groups whose file is read, and for no other. The
+ * first read of a file begins a watch, which ends five minutes after the last.
+ * While there are watches one work item runs every two seconds and where an
+ * interval ends, and brings them up to date. A task that reads the file of a
+ * group brings that group's watch up to date, too. The first of them that runs
+ * after the end of a period finishes it. It does not matter how late that is,
+ * since a stretch lasts as long as it lasts.
  *
  * Any task that may read the file of a group has it watched, and on v2 that is
  * every task. So the machine has at most CPU_LOAD_WATCHES_MAX watches, and what
@@ -32,15 +33,15 @@
  *
  * What lags
  *
- * Mainline adds to a total at each tick, and when the CPU turns to another task.
- * A read lacks what was used since: at most a tick for each CPU that runs a task
- * of the group; a second, the period of the remote tick, where NO_HZ_FULL has
- * stopped it. At a stretch's beginning the same is true, so that its time may be
- * off by as much in either direction, and exceed what was offered. Such an excess
- * was used before the stretch, and is left out where an interval is shown, and
- * carried into the next period of the averages. What is carried is bounded: the
- * scheduler's clock may run faster than the one used here by a few parts in ten
- * thousand, and that must not add up.
+ * Mainline adds to a total at each tick, and when the CPU turns to another
+ * task. A read lacks what was used since: at most a tick for each CPU that runs
+ * a task of the group; a second, the period of the remote tick, where
+ * NO_HZ_FULL has stopped it. At a stretch's beginning the same is true, so that
+ * its time may be off by as much in either direction, and exceed what was
+ * offered. Such an excess was used before the stretch, and is left out where an
+ * interval is shown, and carried into the next period of the averages. What is
+ * carried is bounded: the scheduler's clock may run faster than the one used
+ * here by a few parts in ten thousand, and that must not add up.
  *
  * Locking and lifetime
  *
@@ -81,7 +82,7 @@
 #include <asm/paravirt.h>
 #endif
 
-#include <bc/cpu_load.h>
+#include "cpu_load.h"
 
 #define SAMPLE_NS	(2 * NSEC_PER_SEC)
 #define KEEP_NS		(300ULL * NSEC_PER_SEC)
@@ -130,7 +131,7 @@ struct stretch {
  * @load: the group's pointer to this
  * @css: the group
  * @ops: its controller's
- * @charged: the groups on the levels that have a bound, this or those above
+ * @charged: the groups on the levels that have a bound: this one or above
  * @pass: the last pass of the work that has looked at it
  * @epoch: interval_nr when the interval began
  * @last_usage: the total at the last update
@@ -161,7 +162,7 @@ struct cpu_load_watch {
 static DEFINE_MUTEX(watch_mutex);
 static LIST_HEAD(watches);
 static unsigned int nr_watches;
-static unsigned int nr_rstat;		/* those of groups of v2 */
+static unsigned int nr_rstat;		/* watches of groups of v2 */
 static unsigned int this_pass;
 
 /* Intervals are counted from when their length changed last, or from boot. */
@@ -172,7 +173,10 @@ static unsigned int interval_nr;	/* of changes of the length */
 static void update_all(struct work_struct *work);
 static DECLARE_DELAYED_WORK(update_work, update_all);
 
-/* The time that online CPUs have had until @since: an integral over their number. */
+/*
+ * The time that online CPUs have had until @since: an integral over their
+ * number.
+ */
 static struct {
 	spinlock_t	lock;	/* of this very struct, for a few instructions */
 	unsigned int	cpus;
@@ -181,9 +185,10 @@ static struct {
 } online = { .lock = __SPIN_LOCK_UNLOCKED(online.lock) };
 
 /*
- * These two are called where the CPU does not run ordinary tasks yet, or any more
- * (CPUHP_AP_ACTIVE comes after us, and leaves before), so that none runs on a CPU
- * that is not counted. Suspend calls them, too, while the clock still runs.
+ * These two are called where the CPU does not run ordinary tasks yet, or any
+ * more (CPUHP_AP_ACTIVE comes after us, and leaves before), so that none runs
+ * on a CPU that is not counted. Suspend calls them, too, while the clock still
+ * runs.
  */
 static void count_online(int cpus)
 {
@@ -210,9 +215,9 @@ static int cpu_goes(unsigned int cpu)
 }
 
 /*
- * Time that a hypervisor has given to others was not offered. But some schedulers
- * do not see it, and count it as the task's; where it is in the one it has to be in
- * the other.
+ * Time that a hypervisor has given to others was not offered. But some
+ * schedulers do not see it, and count it as the task's; where it is in the one
+ * it has to be in the other.
  */
 static bool steal_is_left_out(void)
 {
@@ -233,8 +238,9 @@ static struct moment this_moment(void)
 	m.offered = online.total + online.cpus * (m.now - online.since);
 	spin_unlock(&online.lock);
 	/*
-	 * CPUs that are offline, too: theirs is in the total for good. On 32 bit this
-	 * may read a half that is changing, as /proc/stat may: a period is wrong.
+	 * CPUs that are offline, too: theirs is in the total for good. On 32
+	 * bit this may read a half that is changing, as /proc/stat may: a
+	 * period is wrong.
 	 */
 	if (steal_is_left_out())
 		for_each_possible_cpu(cpu)
@@ -314,7 +320,9 @@ static u64 watch_usage(const struct cpu_load_watch *w)
 	return usage;
 }
 
-/* Periods end at multiples of their length; intervals at those after the epoch. */
+/*
+ * Periods end at multiples of their length; intervals at those after the epoch.
+ */
 static u64 sample_end(u64 now)
 {
 	return (div_u64(now, SAMPLE_NS) + 1) * SAMPLE_NS;
@@ -329,8 +337,8 @@ static u64 interval_end(u64 now)
 }
 
 /*
- * A period that was missed, because nobody came to end it, is taken to have had the
- * load of the whole stretch.
+ * Periods may have ended without a read or a run of the work. Each of them is
+ * taken to have had the load of the whole stretch.
  */
 static void end_sample(struct cpu_load_watch *w, struct moment m)
 {
@@ -360,7 +368,10 @@ static struct moment update(struct cpu_load_watch *w,
 	struct moment m = flushed && !w->ops->usage ? *flushed : this_moment();
 	u64 used = usage - w->last_usage;
 
-	/* It was set to 0, see cpu_load_update(): what is there now came after that. */
+	/*
+	 * It was set to 0, see cpu_load_update(): what is there now came after
+	 * that.
+	 */
 	if (usage < w->last_usage)
 		used = usage;
 	w->last_usage = usage;
@@ -486,8 +497,8 @@ static void update_all(struct work_struct *work)
 }
 
 /*
- * Both stretches begin now. The averages' first period has the weight of any other:
- * one that would be shorter than a half is made longer by a whole one.
+ * Both stretches begin now. The averages' first period has the weight of any
+ * other: one that would be shorter than a half is made longer by a whole one.
  */
 static struct moment begin_watch(struct cpu_load_watch *w,
 				 struct cgroup_subsys_state *css,
@@ -533,7 +544,7 @@ static void show_watch(struct seq_file *m, struct cpu_load_watch *w,
 	u64 used = min(w->interval.used, offered);
 	u64 elapsed = at.now - w->interval.start.now;
 
-	/* What follows is computed from what is shown, for who computes it again. */
+	/* The loads follow from the times as they are shown, rounded. */
 	offered = div_u64(offered, NSEC_PER_USEC);
 	used = div_u64(used, NSEC_PER_USEC);
 	elapsed = div_u64(elapsed, NSEC_PER_USEC);
@@ -558,8 +569,8 @@ static void show_watch(struct seq_file *m, struct cpu_load_watch *w,
  * A group for which there is no watch left is shown with its total, and with
  * zeros for everything else.
  *
- * Context: Process context; may sleep. The caller keeps the group from being freed,
- * as kernfs does for the readers of its files.
+ * Context: Process context; may sleep. The caller keeps the group from being
+ * freed, as kernfs does for the readers of its files.
  * Return: 0, or -ENOMEM if the group cannot be watched for want of memory.
  */
 int cpu_load_show(struct seq_file *m, const struct cpu_load_ops *ops)
@@ -608,8 +619,8 @@ int cpu_load_show(struct seq_file *m, const struct cpu_load_ops *ops)
  * cpu_load_update() - before and after a group's total is set to 0
  * @load: what is embedded in its css
  *
- * So that no time is lost that was used before, and the total is not taken to have
- * grown when it is seen next.
+ * So that no time is lost that was used before, and the total is not taken to
+ * have grown when it is seen next.
  *
  * Context: Process context; may sleep.
  */

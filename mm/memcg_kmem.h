@@ -2,8 +2,8 @@
 /*
  * memcg's independent limit of kernel memory: hooks for memcg
  */
-#ifndef _BC_MEMCG_KMEM_H
-#define _BC_MEMCG_KMEM_H
+#ifndef __MM_MEMCG_KMEM_H
+#define __MM_MEMCG_KMEM_H
 
 #include <linux/memcontrol.h>
 
@@ -72,4 +72,4 @@ static inline struct obj_cgroup *memcg_other_objcg(struct mem_cgroup *memcg)
 #endif
 }
 
-#endif /* _BC_MEMCG_KMEM_H */
+#endif /* __MM_MEMCG_KMEM_H */

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * KUnit tests of owners: what has become of the charges of a removed group
+ */
+
+#include <kunit/test.h>
+
+#include "told_kunit.h"
+
+static void removal_leaves_charges_to_the_parent(struct kunit *test)
+{
+	struct told *told = told_new(test);
+	struct res_counter *top = told_counter(test, told, NULL);
+	struct res_counter *mid = told_counter(test, told, top);
+	struct res_counter *low = told_counter(test, told, mid);
+	struct res_owner *of_low = must_charge(test, low, 3);
+	struct res_owner *of_mid = must_charge(test, mid, 2);
+
+	KUNIT_EXPECT_EQ(test, res_counter_remove(low), 3);
+	KUNIT_EXPECT_EQ(test, res_counter_remove(low), 0);
+	KUNIT_EXPECT_EQ(test, told->freed, 0);
+	KUNIT_EXPECT_EQ(test, snapshot(mid).usage, 5);
+	KUNIT_EXPECT_EQ(test, snapshot(mid).held, 2);
+	KUNIT_EXPECT_EQ(test, snapshot(mid).inherited, 3);
+
+	/* They bind the parent like its own. */
+	KUNIT_ASSERT_EQ(test, res_counter_set_limit(mid, 5, true), 0);
+	must_refuse(test, mid, 1, BC_LIMIT);
+	uncharge(told, of_low, 1);
+	must_charge(test, mid, 1);
+	KUNIT_EXPECT_EQ(test, snapshot(mid).held, 3);
+	KUNIT_EXPECT_EQ(test, snapshot(mid).inherited, 2);
+
+	KUNIT_EXPECT_EQ(test, res_counter_remove(mid), 5);
+	KUNIT_EXPECT_EQ(test, snapshot(top).usage, 5);
+	KUNIT_EXPECT_EQ(test, snapshot(top).inherited, 5);
+	/* Of the chain low, mid, top only the first link is left after this. */
+	uncharge(told, of_low, 1);
+	uncharge(told, of_mid, 3);
+	KUNIT_EXPECT_EQ(test, told->freed, 1);
+	KUNIT_EXPECT_EQ(test, snapshot(top).usage, 1);
+
+	KUNIT_EXPECT_EQ(test, res_counter_remove(top), 1);
+	KUNIT_EXPECT_EQ(test, root_usage(told), 1);
+	KUNIT_EXPECT_EQ(test, told->freed, 1);
+	uncharge(told, of_low, 1);
+	KUNIT_EXPECT_EQ(test, root_usage(told), 0);
+	KUNIT_EXPECT_EQ(test, told->freed, 3);
+}
+
+static void removal_of_one_that_never_was(struct kunit *test)
+{
+	struct told *told = told_new(test);
+	struct res_counter *top = told_counter(test, told, NULL);
+	struct res_counter *mid = told_counter(test, told, top);
+	struct res_counter *low = told_counter(test, told, mid);
+
+	res_counter_remove(mid);
+	KUNIT_EXPECT_EQ(test, told->freed, 1);
+	res_counter_remove(low);
+	KUNIT_EXPECT_EQ(test, told->freed, 2);
+	res_counter_remove(top);
+	KUNIT_EXPECT_EQ(test, told->freed, 3);
+}
+
+static void charge_of_removed_goes_to_an_ancestor(struct kunit *test)
+{
+	struct told *told = told_new(test);
+	struct res_counter *top = told_counter(test, told, NULL);
+	struct res_counter *low = told_counter(test, told, top);
+	struct res_owner *owner;
+
+	res_counter_remove(low);
+	owner = must_charge(test, low, 2);
+	KUNIT_EXPECT_EQ(test, snapshot(top).held, 2);
+	KUNIT_ASSERT_EQ(test, res_counter_set_limit(top, 2, true), 0);
+	must_refuse(test, low, 1, BC_LIMIT);
+	KUNIT_EXPECT_PTR_EQ(test, told->last.counter, top);
+	uncharge(told, owner, 2);
+
+	/* The root is no counter: there is none left to charge. */
+	res_counter_remove(top);
+	KUNIT_EXPECT_NULL(test, res_counter_try_charge(low, 1));
+	KUNIT_EXPECT_NULL(test, charge(low, 1, BC_FORCE));
+	KUNIT_EXPECT_EQ(test, root_usage(told), 0);
+	KUNIT_EXPECT_EQ(test, told->freed, 2);
+}
+
+/*
+ * A chain of groups, removed from its end, makes a chain of owners. Returning
+ * the units, from either end, must free every owner, and none too early (which
+ * KASAN sees).
+ */
+static void chains_of_owners_are_freed(struct kunit *test)
+{
+	enum { DEPTH = 64 };
+	int round, i;
+
+	for (round = 0; round < 2; round++) {
+		struct told *told = told_new(test);
+		struct res_counter *c[DEPTH];
+		struct res_owner *owner[DEPTH];
+
+		for (i = 0; i < DEPTH; i++) {
+			c[i] = told_counter(test, told, i ? c[i - 1] : NULL);
+			owner[i] = must_charge(test, c[i], i + 1);
+		}
+		for (i = DEPTH - 1; i >= 0; i--)
+			res_counter_remove(c[i]);
+		KUNIT_EXPECT_EQ(test, told->freed, 0);
+		for (i = 0; i < DEPTH; i++) {
+			int j = round ? i : DEPTH - 1 - i;
+
+			uncharge(told, owner[j], 1);
+			if (j)
+				uncharge(told, owner[j], j);
+		}
+		KUNIT_EXPECT_EQ(test, told->freed, DEPTH);
+		KUNIT_EXPECT_EQ(test, root_usage(told), 0);
+	}
+}
+
+static struct kunit_case owner_cases[] = {
+	KUNIT_CASE(removal_leaves_charges_to_the_parent),
+	KUNIT_CASE(removal_of_one_that_never_was),
+	KUNIT_CASE(charge_of_removed_goes_to_an_ancestor),
+	KUNIT_CASE(chains_of_owners_are_freed),
+	{ }
+};
+
+static struct kunit_suite owner_suite = {
+	.name = "bc_engine_owner",
+	.test_cases = owner_cases,
+};
+
+kunit_test_suite(owner_suite);
