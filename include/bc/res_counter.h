@@ -165,8 +165,9 @@ struct res_stock {
 /**
  * struct res_root - the machine's account of one resource
  * @ops: see &struct res_counter_ops
- * @stock: each CPU's stock; allocated by res_root_init() where it is %NULL
- * @info: the rest of it
+ * @stock: each CPU's stock; allocated by res_root_init() where it is %NULL.
+ *	Resources without kinds of units can share one.
+ * @info: the rest of it; that of the other root, where it is shared
  * @stock_allocated: res_root_init() did that
  * @batch_min: units that a CPU or a group takes more than it needs, at least
  * @batch_max: and at most

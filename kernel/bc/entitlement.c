@@ -40,11 +40,11 @@
 struct beancounter *bc_get_next_child(struct beancounter *parent,
 				      struct beancounter *pos)
 {
-	struct cgroup_subsys_state *css = pos ? &pos->css : NULL;
+	struct cgroup_subsys_state *css = pos ? &pos->group->css : NULL;
 
 	rcu_read_lock();
 	do {
-		css = css_next_child(css, &parent->css);
+		css = css_next_child(css, &parent->group->css);
 	} while (css && !css_tryget(css));
 	rcu_read_unlock();
 	return css ? css_bc(css) : NULL;
@@ -171,7 +171,7 @@ u64 bc_calc_reclaimable(struct beancounter *bc, u64 limit)
 
 	while ((next = bc_get_next_child(bc, child))) {
 		if (child)
-			css_put(&child->css);
+			css_put(&child->group->css);
 		child = next;
 		cond_resched();
 		spin_lock(&bc->lock);
@@ -197,6 +197,6 @@ u64 bc_calc_reclaimable(struct beancounter *bc, u64 limit)
 			 max(snap.usage, reserved);
 	}
 	if (child)
-		css_put(&child->css);
+		css_put(&child->group->css);
 	return spare;
 }

@@ -478,13 +478,13 @@ static const struct cftype bc_common_files[] = {
 	{
 		.name = "events",
 		.flags = CFTYPE_NOT_ON_ROOT,
-		.file_offset = offsetof(struct beancounter, events_file),
+		.file_offset = offsetof(struct bc_group, events_file),
 		.seq_show = bc_events_show,
 	},
 	{
 		.name = "events.local",
 		.flags = CFTYPE_NOT_ON_ROOT,
-		.file_offset = offsetof(struct beancounter, events_local_file),
+		.file_offset = offsetof(struct bc_group, events_local_file),
 		.seq_show = bc_events_local_show,
 	},
 };

@@ -68,7 +68,7 @@ static u64 bc_lendable(struct beancounter *parent, enum bc_lend how)
 {
 	switch (how) {
 	case BC_LEND_RESERVED:
-		if (!parent->css.parent)
+		if (!bc_css_parent(parent))
 			return 0;
 		return READ_ONCE(parent->counter.reserved);
 	case BC_LEND_GUARANTEE:

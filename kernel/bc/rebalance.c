@@ -63,7 +63,7 @@ struct bc_walk {
 
 static struct bc_walk bc_walk_begin(struct beancounter *top)
 {
-	css_get(&top->css);
+	css_get(&top->group->css);
 	return (struct bc_walk) { .top = top, .pos = top };
 }
 
@@ -85,10 +85,10 @@ static bool bc_walk_next(struct bc_walk *walk, bool descend)
 		walk->leaving = !next;
 		if (!next) {
 			next = bc_css_parent(pos);
-			css_get(&next->css);
+			css_get(&next->group->css);
 		}
 	}
-	css_put(&pos->css);
+	css_put(&pos->group->css);
 	walk->pos = next;
 	return next;
 }
@@ -384,7 +384,7 @@ static void bc_rebalance_work(struct work_struct *work)
 		} else {
 			bc_retry_later(bc);
 		}
-		css_put(&bc->css);
+		css_put(&bc->group->css);
 		cond_resched();
 	}
 	bc_pending_end(res, start);

@@ -301,7 +301,7 @@ static void bc_update_highest(struct beancounter *bc)
 	spin_unlock(&bc->lock);
 	while ((next = bc_get_next_child(bc, child))) {
 		if (child)
-			css_put(&child->css);
+			css_put(&child->group->css);
 		child = next;
 		cond_resched();
 		spin_lock(&bc->lock);
@@ -310,7 +310,7 @@ static void bc_update_highest(struct beancounter *bc)
 		spin_unlock(&bc->lock);
 	}
 	if (child)
-		css_put(&child->css);
+		css_put(&child->group->css);
 }
 
 /* Writes the divisor of the root, which has nothing else. */

@@ -11,7 +11,8 @@
 
 /**
  * res_root_init() - a machine's account, holding nothing
- * @root: zeroed memory, but for @stock, @kinds and the batches
+ * @root: zeroed memory, but for @stock, @kinds and the batches, and @info where
+ *	the stock is shared
  * @ops: see &struct res_counter_ops
  *
  * Context: Task context; may sleep.
