@@ -71,6 +71,7 @@ struct bc_peaks;
  * @css: what cgroup core knows
  * @events_file: handle of the file "events"
  * @events_local_file: handle of the file "events.local"
+ * @change_mutex: one change of its amounts at a time; see kernel/bc/limits.c
  * @logging: one of its accounts has the fields below, for the log
  * @first: the first refusal by that account
  * @first_event: what it was
@@ -84,6 +85,7 @@ struct bc_group {
 	struct cgroup_subsys_state	css;
 	struct cgroup_file		events_file;
 	struct cgroup_file		events_local_file;
+	struct mutex			change_mutex;	/* changes of amounts */
 	unsigned long			logging;
 	struct res_refusal		first;
 	enum bc_event			first_event;
@@ -96,7 +98,6 @@ struct bc_group {
  * @counter: the engine's side; unused in the root group
  * @group: the cgroup's side. The account stays allocated as long as that.
  * @res: the resource
- * @change_mutex: one change of its amounts at a time; see kernel/bc/limits.c
  * @borrows_shared: below a strict group: its share of the ceiling was written
  *	by a privileged task; @change_mutex
  * @lock: guards what follows, up to @waiters, or the @lock of the parent does:
@@ -136,7 +137,6 @@ struct beancounter {
 	struct bc_group			*group;
 	const struct bc_resource	*res;
 
-	struct mutex			change_mutex;	/* changes of amounts */
 	spinlock_t			lock;		/* it as a parent */
 	bool				online;
 	bool				strict;

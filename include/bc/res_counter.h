@@ -366,6 +366,7 @@ int __must_check res_counter_init(struct res_counter *counter,
 				  struct res_counter *parent,
 				  struct res_root *root);
 u64 res_counter_remove(struct res_counter *counter);
+void res_counter_discard(struct res_counter *counter);
 void res_counter_destroy(struct res_counter *counter);
 
 struct res_owner * __must_check

@@ -583,6 +583,15 @@ bool bc_current_covered(const struct bc_resource *res, u64 n, u64 usage, u64 bou
 
 /* What follows is for cgroup core. */
 
+/**
+ * bc_init_group() - the cgroup's side of a group
+ * @group: zeroed memory
+ */
+void bc_init_group(struct bc_group *group)
+{
+	mutex_init(&group->change_mutex);
+}
+
 static void bc_init_common(struct beancounter *bc,
 			   const struct bc_resource *res,
 			   struct bc_group *group)
@@ -591,7 +600,6 @@ static void bc_init_common(struct beancounter *bc,
 	bc->group = group;
 	INIT_LIST_HEAD(&bc->waiters);
 	INIT_LIST_HEAD(&bc->waiting);
-	mutex_init(&bc->change_mutex);
 	spin_lock_init(&bc->lock);
 	bc->highest = BC_SHARES_DONT_CARE;
 	bc->shares = BC_SHARES_DEFAULT;
@@ -722,6 +730,7 @@ struct cgroup_subsys_state *bc_css_alloc(const struct bc_resource *res,
 	if (!one)
 		return ERR_PTR(-ENOMEM);
 	bc = &one->bc;
+	bc_init_group(&one->group);
 	if (!parent) {
 		/* Before cgroup core asks for files. */
 		err = bc_init_machine(bc, res, &one->group) ?: bc_set_files(res);

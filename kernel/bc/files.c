@@ -195,7 +195,7 @@ static ssize_t bc_amount_write(struct kernfs_open_file *of, char *buf,
 	if (err)
 		return err;
 
-	mutex_lock(&bc->change_mutex);
+	mutex_lock(&bc->group->change_mutex);
 	shares = bc_shares_used(bc);
 	switch (cft & BC_FILE_WHAT) {
 	case BC_FILE_LIMIT:
@@ -222,7 +222,7 @@ static ssize_t bc_amount_write(struct kernfs_open_file *of, char *buf,
 	}
 	if (!err && !shares)
 		bc_follow(bc, of->file);
-	mutex_unlock(&bc->change_mutex);
+	mutex_unlock(&bc->group->change_mutex);
 	return err ?: nbytes;
 }
 
@@ -267,9 +267,9 @@ static ssize_t bc_shares_write(struct kernfs_open_file *of, char *buf,
 	if (err)
 		return err;
 
-	mutex_lock(&bc->change_mutex);
+	mutex_lock(&bc->group->change_mutex);
 	err = bc_set_shares(bc, &shares, of->file);
-	mutex_unlock(&bc->change_mutex);
+	mutex_unlock(&bc->group->change_mutex);
 	return err ?: nbytes;
 }
 

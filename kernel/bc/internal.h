@@ -65,6 +65,7 @@ static inline u64 bc_machine_amount(const struct bc_resource *res)
 	return res->capacity ? res->capacity(BC_BARRIER) : RES_COUNTER_MAX;
 }
 
+void bc_init_group(struct bc_group *group);
 int bc_init_machine(struct beancounter *bc, const struct bc_resource *res,
 		    struct bc_group *group);
 int bc_init_account(struct beancounter *bc, const struct bc_resource *res,

@@ -100,7 +100,7 @@ static bool bc_trylock(struct bc_rebalance *rb, struct beancounter *bc)
 {
 	if (bc == rb->top)
 		return true;
-	while (!mutex_trylock(&bc->change_mutex)) {
+	while (!mutex_trylock(&bc->group->change_mutex)) {
 		if (rb->patience-- <= 0) {
 			bc_retry_later(bc);
 			return false;
@@ -113,7 +113,7 @@ static bool bc_trylock(struct bc_rebalance *rb, struct beancounter *bc)
 static void bc_unlock(struct bc_rebalance *rb, struct beancounter *bc)
 {
 	if (bc != rb->top)
-		mutex_unlock(&bc->change_mutex);
+		mutex_unlock(&bc->group->change_mutex);
 }
 
 /*
@@ -377,10 +377,10 @@ static void bc_rebalance_work(struct work_struct *work)
 
 	bc_pending_begin(res, &list);
 	while ((bc = bc_pending_next(res, &list))) {
-		if (mutex_trylock(&bc->change_mutex)) {
+		if (mutex_trylock(&bc->group->change_mutex)) {
 			rb.top = bc;
 			bc_rebalance_by(&rb);
-			mutex_unlock(&bc->change_mutex);
+			mutex_unlock(&bc->group->change_mutex);
 		} else {
 			bc_retry_later(bc);
 		}

@@ -96,11 +96,7 @@ static const unsigned long ubc_atomic_kinds = BIT(UBC_NUMSIGINFO);
 
 /* Accounts */
 
-static void ubc_drop_account(struct beancounter *bc)
-{
-	bc_free_account(bc);
-	kfree(bc);
-}
+static struct kmem_cache *ubc_account_cache;
 
 /* Makes the account of @kind in @group; all groups above have one. */
 static struct beancounter *ubc_make_account(struct ubc_group *group,
@@ -113,13 +109,13 @@ static struct beancounter *ubc_make_account(struct ubc_group *group,
 	int err;
 
 	/* The task that uses a group pays for its accounts. */
-	bc = kzalloc(sizeof(*bc), GFP_KERNEL_ACCOUNT);
+	bc = kmem_cache_zalloc(ubc_account_cache, GFP_KERNEL_ACCOUNT);
 	if (!bc)
 		return ERR_PTR(-ENOMEM);
 	err = bc_init_account(bc, res, &group->group,
 			      parent ? ubc_find_account(parent, kind) : NULL);
 	if (err) {
-		kfree(bc);
+		kmem_cache_free(ubc_account_cache, bc);
 		return ERR_PTR(err);
 	}
 	/* For its owner. The group counts there, too: no text is patched. */
@@ -136,7 +132,10 @@ static struct beancounter *ubc_make_account(struct ubc_group *group,
 	spin_unlock(&group->lock);
 	if (!old && !removed)
 		return bc;
-	ubc_drop_account(bc);
+	/* Not res_counter_remove(): groups above may be removed just now. */
+	res_counter_discard(&bc->counter);
+	bc_free_account(bc);
+	kmem_cache_free(ubc_account_cache, bc);
 	return old ?: ERR_PTR(-ENODEV);
 }
 
@@ -378,8 +377,9 @@ static int ubc_init_machine(struct ubc_group *root)
 	struct beancounter *bc;
 	int err;
 
+	ubc_account_cache = KMEM_CACHE(beancounter, SLAB_ACCOUNT);
 	bc = kcalloc(UBC_NR_KINDS, sizeof(*bc), GFP_KERNEL);
-	if (!bc)
+	if (!ubc_account_cache || !bc)
 		return -ENOMEM;
 	for (kind = 0; kind < UBC_NR_KINDS; kind++) {
 		/* The first one makes the stock. */
@@ -401,7 +401,7 @@ ubc_css_alloc(struct cgroup_subsys_state *parent)
 	group = kzalloc(sizeof(*group), GFP_KERNEL_ACCOUNT);
 	if (!group)
 		return ERR_PTR(-ENOMEM);
-	mutex_init(&group->write_mutex);
+	bc_init_group(&group->group);
 	spin_lock_init(&group->lock);
 	if (!parent) {
 		err = ubc_init_machine(group);
@@ -458,9 +458,12 @@ static void ubc_css_free(struct cgroup_subsys_state *css)
 	/* Not yet done if it could not be brought online. */
 	if (!group->removed)
 		ubc_remove_accounts(group);
-	for (kind = 0; kind < UBC_NR_KINDS; kind++)
-		if (group->account[kind])
-			ubc_drop_account(group->account[kind]);
+	for (kind = 0; kind < UBC_NR_KINDS; kind++) {
+		if (!group->account[kind])
+			continue;
+		bc_free_account(group->account[kind]);
+		kmem_cache_free(ubc_account_cache, group->account[kind]);
+	}
 	kfree(group);
 	static_branch_dec(&bc_ubc_key);
 }

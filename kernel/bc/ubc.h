@@ -5,7 +5,6 @@
 #ifndef _KERNEL_BC_UBC_H
 #define _KERNEL_BC_UBC_H
 
-#include <linux/mutex.h>
 #include <linux/spinlock.h>
 
 #include <bc/ubc.h>
@@ -16,7 +15,6 @@
  * struct ubc_group - what ubc keeps for a group
  * @group: the cgroup's side
  * @parent: the group above; %NULL directly below the root
- * @write_mutex: one write to its files at a time
  * @lock: guards @removed and changes of @account
  * @removed: it gets no more accounts
  * @account: of each kind, one as soon as it is used; %NULL before
@@ -24,7 +22,6 @@
 struct ubc_group {
 	struct bc_group		group;
 	struct ubc_group	*parent;
-	struct mutex		write_mutex;	/* a write is one change */
 	spinlock_t		lock;		/* accounts that come, or go */
 	bool			removed;
 	struct beancounter	*account[UBC_NR_KINDS];

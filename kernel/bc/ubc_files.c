@@ -8,6 +8,7 @@
 
 #include <linux/cgroup.h>
 #include <linux/errno.h>
+#include <linux/lockdep.h>
 #include <linux/mutex.h>
 #include <linux/seq_file.h>
 #include <linux/string.h>
@@ -123,29 +124,17 @@ static int ubc_amount_show(struct seq_file *sf, void *v)
 	return 0;
 }
 
-/*
- * Sets an amount of @bc, and @old to what it was. Then it can be set back: see
- * ubc_set_all().
- */
 static int ubc_set(struct beancounter *bc, unsigned long cft, u64 val,
 		   const struct file *file)
 {
-	int err;
-
-	mutex_lock(&bc->change_mutex);
 	switch (cft & UBC_FILE_WHAT) {
 	case UBC_FILE_LIMIT:
-		err = bc_set_limit(bc, val, cft & UBC_FILE_V1, file);
-		break;
+		return bc_set_limit(bc, val, cft & UBC_FILE_V1, file);
 	case UBC_FILE_BARRIER:
-		err = res_counter_set_barrier(&bc->counter, val);
-		break;
+		return res_counter_set_barrier(&bc->counter, val);
 	default:
-		err = bc_set_reserved(bc, val, file);
-		break;
+		return bc_set_reserved(bc, val, file);
 	}
-	mutex_unlock(&bc->change_mutex);
-	return err;
 }
 
 /* Whether a change of an amount to @val goes the way that can fail. */
@@ -167,7 +156,7 @@ static int ubc_set_all(struct ubc_group *group, unsigned long cft,
 	unsigned int kind;
 	int err;
 
-	lockdep_assert_held(&group->write_mutex);
+	lockdep_assert_held(&group->group.change_mutex);
 	for_each_set_bit(kind, &values->given, UBC_NR_KINDS) {
 		bc[kind] = ubc_get_account(group, kind);
 		if (IS_ERR(bc[kind]))
@@ -210,9 +199,9 @@ static ssize_t ubc_amount_write(struct kernfs_open_file *of, char *buf,
 			&values);
 	if (err)
 		return err;
-	mutex_lock(&group->write_mutex);
+	mutex_lock(&group->group.change_mutex);
 	err = ubc_set_all(group, cft, &values, of->file);
-	mutex_unlock(&group->write_mutex);
+	mutex_unlock(&group->group.change_mutex);
 	return err ?: nbytes;
 }
 
@@ -271,20 +260,6 @@ static int ubc_events_local_show(struct seq_file *sf, void *v)
 	return 0;
 }
 
-#define UBC_EVENTS_FILES						\
-	{								\
-		.name = "events",					\
-		.flags = CFTYPE_NOT_ON_ROOT,				\
-		.file_offset = offsetof(struct bc_group, events_file),	\
-		.seq_show = ubc_events_show,				\
-	},								\
-	{								\
-		.name = "events.local",					\
-		.flags = CFTYPE_NOT_ON_ROOT,				\
-		.file_offset = offsetof(struct bc_group, events_local_file), \
-		.seq_show = ubc_events_local_show,			\
-	}
-
 struct cftype ubc_v1_files[] = {
 	{
 		.name = "usage",
@@ -327,7 +302,18 @@ struct cftype ubc_v1_files[] = {
 		.seq_show = ubc_amount_show,
 		.write = ubc_reset_write,
 	},
-	UBC_EVENTS_FILES,
+	{
+		.name = "events",
+		.flags = CFTYPE_NOT_ON_ROOT,
+		.file_offset = offsetof(struct bc_group, events_file),
+		.seq_show = ubc_events_show,
+	},
+	{
+		.name = "events.local",
+		.flags = CFTYPE_NOT_ON_ROOT,
+		.file_offset = offsetof(struct bc_group, events_local_file),
+		.seq_show = ubc_events_local_show,
+	},
 	{ }
 };
 
@@ -365,6 +351,17 @@ struct cftype ubc_v2_files[] = {
 		.seq_show = ubc_amount_show,
 		.write = ubc_amount_write,
 	},
-	UBC_EVENTS_FILES,
+	{
+		.name = "events",
+		.flags = CFTYPE_NOT_ON_ROOT,
+		.file_offset = offsetof(struct bc_group, events_file),
+		.seq_show = ubc_events_show,
+	},
+	{
+		.name = "events.local",
+		.flags = CFTYPE_NOT_ON_ROOT,
+		.file_offset = offsetof(struct bc_group, events_local_file),
+		.seq_show = ubc_events_local_show,
+	},
 	{ }
 };

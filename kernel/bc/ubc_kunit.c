@@ -5,6 +5,7 @@
 
 #include <kunit/test.h>
 #include <linux/string.h>
+#include <linux/string_helpers.h>
 
 #include "ubc.h"
 
@@ -59,6 +60,7 @@ static const struct write writes[] = {
 
 static void describe(const struct write *write, char *desc)
 {
+	memset(desc, 0, KUNIT_PARAM_DESC_SIZE);
 	string_escape_mem(write->text, write->len ?: strlen(write->text), desc,
 			  KUNIT_PARAM_DESC_SIZE - 1, ESCAPE_ANY_NP, NULL);
 }
