@@ -51,11 +51,11 @@
 
 #include "ubc.h"
 
-DEFINE_STATIC_KEY_FALSE(bc_ubc_key);
-EXPORT_SYMBOL_GPL(bc_ubc_key);
-
 static DEFINE_PER_CPU(struct res_stock, ubc_stock);
 static struct bc_resource_state ubc_states[UBC_NR_KINDS];
+
+DEFINE_STATIC_KEY_FALSE(bc_ubc_key);
+EXPORT_SYMBOL_GPL(bc_ubc_key);
 
 /* A row: its name, the errno of a refusal, and what else the resource has. */
 #define UBC_KIND(_kind, _name, _errno, ...)		\

@@ -355,6 +355,28 @@ static void removal_of_one_that_never_was(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, told->freed, 3);
 }
 
+/* As it may find those above removed just now, or after it looked. */
+static void discarded_counter_leaves_nothing(struct kunit *test)
+{
+	struct told *told = new_root(test);
+	struct res_counter *top = new_counter(test, told, NULL);
+	struct res_counter *mid = new_counter(test, told, top);
+	struct res_counter *low = new_counter(test, told, mid);
+	struct res_owner *owner = must_charge(test, mid, 1);
+
+	res_counter_remove(mid);
+	KUNIT_EXPECT_EQ(test, told->freed, 0);
+	res_counter_discard(low);
+	KUNIT_EXPECT_EQ(test, told->freed, 1);
+	KUNIT_EXPECT_EQ(test, snapshot(top).usage, 1);
+	KUNIT_EXPECT_EQ(test, res_counter_remove(low), 0);
+	KUNIT_EXPECT_EQ(test, told->freed, 1);
+	uncharge(told, owner, 1);
+	KUNIT_EXPECT_EQ(test, told->freed, 2);
+	res_counter_remove(top);
+	KUNIT_EXPECT_EQ(test, root_usage(told), 0);
+}
+
 static void try_charge_tells_nobody(struct kunit *test)
 {
 	struct told *told = new_root(test);
@@ -1044,6 +1066,44 @@ static void slots_are_for_those_at_work(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, snapshot(top).usage, 0);
 	res_counter_remove(top);
 	KUNIT_EXPECT_EQ(test, root_usage(told), 0);
+}
+
+/* A slot that another resource's group takes goes back to its own machine. */
+static void stock_can_be_shared(struct kunit *test)
+{
+	enum { NR = 2 * RES_SLOTS };
+	struct told *told[2] = { new_root(test), };
+	struct res_counter *c[2][NR];
+	int i, j, r;
+
+	told[1] = kunit_kzalloc(test, sizeof(*told[1]), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, told[1]);
+	told[1]->root.stock = told[0]->root.stock;
+	told[1]->root.info = told[0]->root.info;
+	KUNIT_ASSERT_EQ(test, res_root_init(&told[1]->root, &told_ops), 0);
+	KUNIT_ASSERT_PTR_EQ(test, told[1]->root.info, told[0]->root.info);
+	told[1]->capacity = RES_COUNTER_MAX;
+	told[1]->for_all = RES_COUNTER_MAX;
+
+	stay_here(test);
+	for (i = 0; i < NR; i++)
+		for (r = 0; r < 2; r++)
+			c[r][i] = new_counter(test, told[r], NULL);
+	/* Long enough for each to get a slot, and to lose it to the next one. */
+	for (i = 0; i < NR; i++)
+		for (r = 0; r < 2; r++)
+			for (j = 0; j < 9 + r; j++)
+				must_charge(test, c[r][i], 1);
+	for (r = 0; r < 2; r++) {
+		KUNIT_EXPECT_EQ(test, root_usage(told[r]), (9 + r) * NR);
+		for (i = 0; i < NR; i++) {
+			KUNIT_EXPECT_EQ(test, snapshot(c[r][i]).usage, 9 + r);
+			uncharge(told[r], c[r][i]->owner, 9 + r);
+			res_counter_remove(c[r][i]);
+		}
+		KUNIT_EXPECT_EQ(test, root_usage(told[r]), 0);
+		KUNIT_EXPECT_EQ(test, told[r]->freed, NR);
+	}
 }
 
 static void stock_is_bounded(struct kunit *test)
@@ -1809,6 +1869,7 @@ static struct kunit_case res_counter_cases[] = {
 	KUNIT_CASE(extremes_and_totals),
 	KUNIT_CASE(removal_leaves_charges_to_the_parent),
 	KUNIT_CASE(removal_of_one_that_never_was),
+	KUNIT_CASE(discarded_counter_leaves_nothing),
 	KUNIT_CASE(charge_of_removed_goes_to_an_ancestor),
 	KUNIT_CASE(chains_of_owners_are_freed),
 	KUNIT_CASE(reservation_covers_charges),
@@ -1819,6 +1880,7 @@ static struct kunit_case res_counter_cases[] = {
 	KUNIT_CASE(lacking_room_is_described),
 	KUNIT_CASE(stock_serves_charges),
 	KUNIT_CASE(slots_are_for_those_at_work),
+	KUNIT_CASE(stock_can_be_shared),
 	KUNIT_CASE(stock_is_bounded),
 	KUNIT_CASE(no_stock_near_a_bound),
 	KUNIT_CASE(what_is_kept_is_no_reason_to_refuse),
