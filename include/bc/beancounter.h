@@ -67,11 +67,37 @@ struct bc_shares {
 struct bc_peaks;
 
 /**
- * struct beancounter - one group's account of one resource
- * @css: the cgroup's side
- * @counter: the engine's side; unused in the root group
- * @res: the resource
+ * struct bc_group - the cgroup's side of a group
+ * @css: what cgroup core knows
+ * @events_file: handle of the file "events"
+ * @events_local_file: handle of the file "events.local"
  * @change_mutex: one change of its amounts at a time; see kernel/bc/limits.c
+ * @logging: one of its accounts has the fields below, for the log
+ * @first: the first refusal by that account
+ * @first_event: what it was
+ * @first_pid: the task that was refused
+ * @first_comm: its name
+ *
+ * Most controllers count one resource: see &struct bc_single. One with several
+ * has as many accounts in a group.
+ */
+struct bc_group {
+	struct cgroup_subsys_state	css;
+	struct cgroup_file		events_file;
+	struct cgroup_file		events_local_file;
+	struct mutex			change_mutex;	/* changes of amounts */
+	unsigned long			logging;
+	struct res_refusal		first;
+	enum bc_event			first_event;
+	pid_t				first_pid;
+	char				first_comm[TASK_COMM_LEN];
+};
+
+/**
+ * struct beancounter - one group's account of one resource
+ * @counter: the engine's side; unused in the root group
+ * @group: the cgroup's side. The account stays allocated as long as that.
+ * @res: the resource
  * @borrows_shared: below a strict group: its share of the ceiling was written
  *	by a privileged task; @change_mutex
  * @lock: guards what follows, up to @waiters, or the @lock of the parent does:
@@ -101,23 +127,16 @@ struct bc_peaks;
  * @has_room: it is there
  * @events: what happened here and below
  * @events_local: what happened here
- * @events_file: handle of the file "events"
- * @events_local_file: handle of the file "events.local"
  * @peaks: open files of "peak" with a maximum of their own; %NULL as long as there
  *	was none
  * @flags: BC_FLAG_* bits of kernel/bc/beancounter.c
  * @deferred: queued to have its events told
- * @first: the first refusal, for the log
- * @first_event: what it was
- * @first_pid: the task that was refused
- * @first_comm: its name
  */
 struct beancounter {
-	struct cgroup_subsys_state	css;
 	struct res_counter		counter;
+	struct bc_group			*group;
 	const struct bc_resource	*res;
 
-	struct mutex			change_mutex;	/* changes of amounts */
 	spinlock_t			lock;		/* it as a parent */
 	bool				online;
 	bool				strict;
@@ -144,21 +163,26 @@ struct beancounter {
 
 	atomic64_t			events[BC_NR_EVENTS];
 	atomic64_t			events_local[BC_NR_EVENTS];
-	struct cgroup_file		events_file;
-	struct cgroup_file		events_local_file;
 	struct bc_peaks			*peaks;
 
 	unsigned long			flags;
 	struct llist_node		deferred;
-	struct res_refusal		first;
-	enum bc_event			first_event;
-	pid_t				first_pid;
-	char				first_comm[TASK_COMM_LEN];
+};
+
+/**
+ * struct bc_single - a group of a controller that counts one resource
+ * @group: the cgroup's side
+ * @bc: its account
+ */
+struct bc_single {
+	struct bc_group			group;
+	struct beancounter		bc;
 };
 
 /**
  * struct bc_resource - the descriptor of a resource
  * @ss: its cgroup subsystem
+ * @name: what logs and traces call it; %NULL: as @ss
  * @id: its number
  * @state: what changes at run time
  * @stock: what the CPUs have in stock: zeroed, for each CPU
@@ -169,7 +193,7 @@ struct beancounter {
  * @bytes: amounts are bytes: they may be written with the suffixes K, M and G,
  *	and the names of v1's files say so
  * @size: of what the controller keeps for a group, which begins with a &struct
- *	beancounter; 0 if there is no more
+ *	bc_single; 0 if there is no more
  * @batch_min: units that a CPU has in stock at least, where it has any, and a group's
  *	bank twice as many; 0 for a few. Extremes are off by as much.
  * @batch_max: and at most
@@ -197,6 +221,7 @@ struct beancounter {
  */
 struct bc_resource {
 	struct cgroup_subsys	*ss;
+	const char		*name;
 	int			id;
 	struct bc_resource_state *state;
 	struct res_stock __percpu *stock;
@@ -255,14 +280,14 @@ struct bc_resource_state {
 };
 
 /**
- * css_bc() - the account that a css of one of our subsystems stands for
+ * css_bc() - the account that a css of a controller of one resource stands for
  * @css: the css
  *
  * Return: Its account.
  */
 static inline struct beancounter *css_bc(struct cgroup_subsys_state *css)
 {
-	return container_of(css, struct beancounter, css);
+	return &container_of(css, struct bc_single, group.css)->bc;
 }
 
 /**
@@ -273,9 +298,9 @@ static inline struct beancounter *css_bc(struct cgroup_subsys_state *css)
  */
 static inline struct beancounter *bc_parent(struct beancounter *bc)
 {
-	struct cgroup_subsys_state *parent = bc->css.parent;
+	struct res_counter *parent = bc->counter.parent;
 
-	return parent && parent->parent ? css_bc(parent) : NULL;
+	return parent ? container_of(parent, struct beancounter, counter) : NULL;
 }
 
 struct res_owner * __must_check

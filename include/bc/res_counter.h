@@ -165,8 +165,9 @@ struct res_stock {
 /**
  * struct res_root - the machine's account of one resource
  * @ops: see &struct res_counter_ops
- * @stock: each CPU's stock; allocated by res_root_init() where it is %NULL
- * @info: the rest of it
+ * @stock: each CPU's stock; allocated by res_root_init() where it is %NULL.
+ *	Resources without kinds of units can share one.
+ * @info: the rest of it; that of the other root, where it is shared
  * @stock_allocated: res_root_init() has allocated @stock
  * @batch_min: how many units more than it needs a CPU or a group takes at least
  * @batch_max: how many at most
@@ -364,6 +365,7 @@ int __must_check res_counter_init(struct res_counter *counter,
 				  struct res_counter *parent,
 				  struct res_root *root);
 u64 res_counter_remove(struct res_counter *counter);
+void res_counter_discard(struct res_counter *counter);
 void res_counter_destroy(struct res_counter *counter);
 
 struct res_owner * __must_check

@@ -8,7 +8,7 @@
  *
  * Lifetime
  *
- * A group's counter is embedded in its css. An object holds no reference to the
+ * A group's counter stays as long as its css. An object holds no reference to the
  * css but points to the engine's owner, so that a group's removal waits for no
  * object: bc_css_killed() leaves what is still charged to the parent, and the
  * css is freed as soon as cgroup core lets go of it. Cgroup core does that a
@@ -98,6 +98,7 @@ MODULE_PARM_DESC(log_refusals, "Log the first refusal of each group");
 static void bc_log_refusal(struct beancounter *bc)
 {
 	static DEFINE_RATELIMIT_STATE(bc_ratelimit, 5 * HZ, 10);
+	struct bc_group *group = bc->group;
 	char *path;
 
 	if (!READ_ONCE(bc_log_refusals) || !__ratelimit(&bc_ratelimit))
@@ -106,18 +107,45 @@ static void bc_log_refusal(struct beancounter *bc)
 	if (!path)
 		goto later;
 
-	cgroup_path(bc->css.cgroup, path, PATH_MAX);
+	cgroup_path(group->css.cgroup, path, PATH_MAX);
 	/* A byte can become four, and a line of the log has about a thousand. */
 	pr_info("%s: group %*pE refused at %s%s %llu (task %*pE[%d])\n",
-		bc->res->ss->name, (int)strnlen(path, 200), path,
-		bc->first.machine ? "the machine's " : "",
-		bc_event_name(bc->res, bc->first_event), bc->first.bound,
-		(int)strlen(bc->first_comm), bc->first_comm,
-		bc->first_pid);
+		bc_resource_name(bc->res), (int)strnlen(path, 200), path,
+		group->first.machine ? "the machine's " : "",
+		bc_event_name(bc->res, group->first_event), group->first.bound,
+		(int)strlen(group->first_comm), group->first_comm,
+		group->first_pid);
 	kfree(path);
+	clear_bit_unlock(0, &group->logging);
 	return;
 later:
+	clear_bit_unlock(0, &group->logging);
 	clear_bit(BC_FLAG_REFUSED, &bc->flags);
+}
+
+/*
+ * Notes the refusal for the log, if no other account of the group has one noted
+ * already; then it logs its next refusal.
+ */
+static void bc_note_first(struct beancounter *bc, const struct res_refusal *refusal,
+			  enum bc_event event)
+{
+	struct bc_group *group = bc->group;
+
+	if (test_bit(BC_FLAG_REFUSED, &bc->flags) ||
+	    test_and_set_bit(BC_FLAG_REFUSED, &bc->flags))
+		return;
+	if (test_and_set_bit_lock(0, &group->logging)) {
+		clear_bit(BC_FLAG_REFUSED, &bc->flags);
+		return;
+	}
+	group->first = *refusal;
+	group->first_event = event;
+	group->first_pid = task_pid_nr(current);
+	strscpy(group->first_comm, current->comm);
+	/* Pairs with the test_and_clear_bit() in bc_tell(). */
+	smp_mb__before_atomic();
+	set_bit(BC_FLAG_LOG, &bc->flags);
 }
 
 static void bc_tell(struct beancounter *bc)
@@ -131,9 +159,9 @@ static void bc_tell(struct beancounter *bc)
 
 	if (test_and_clear_bit(BC_FLAG_LOG, &bc->flags))
 		bc_log_refusal(bc);
-	cgroup_file_notify(&bc->events_local_file);
+	cgroup_file_notify(&bc->group->events_local_file);
 	for (p = bc; p; p = bc_parent(p))
-		cgroup_file_notify(&p->events_file);
+		cgroup_file_notify(&p->group->events_file);
 }
 
 static void bc_deferred_work(struct work_struct *work)
@@ -151,7 +179,7 @@ static void bc_deferred_work(struct work_struct *work)
 		 */
 		test_and_clear_bit(BC_FLAG_DEFERRED, &bc->flags);
 		bc_tell(bc);
-		css_put(&bc->css);
+		css_put(&bc->group->css);
 		/* There may be one for each group of the machine. */
 		cond_resched();
 	}
@@ -181,7 +209,7 @@ static void bc_defer(struct beancounter *bc)
 {
 	if (test_and_set_bit(BC_FLAG_DEFERRED, &bc->flags))
 		return;
-	css_get(&bc->css);
+	css_get(&bc->group->css);
 	llist_add(&bc->deferred, &bc_deferred);
 	irq_work_queue(&bc_irq_work);
 }
@@ -203,16 +231,7 @@ static void bc_refused_at(const struct res_refusal *refusal, enum bc_event event
 
 	trace_bc_charge_refused(bc, refusal, bc_event_name(bc->res, event));
 
-	if (!test_bit(BC_FLAG_REFUSED, &bc->flags) &&
-	    !test_and_set_bit(BC_FLAG_REFUSED, &bc->flags)) {
-		bc->first = *refusal;
-		bc->first_event = event;
-		bc->first_pid = task_pid_nr(current);
-		strscpy(bc->first_comm, current->comm);
-		/* Pairs with the test_and_clear_bit() in bc_tell(). */
-		smp_mb__before_atomic();
-		set_bit(BC_FLAG_LOG, &bc->flags);
-	}
+	bc_note_first(bc, refusal, event);
 	bc_event(bc, event);
 }
 
@@ -318,21 +337,21 @@ static void bc_drain_later(struct res_root *root, struct res_counter *counter)
 		return;
 	}
 	bc = counter_bc(counter);
-	if (!test_bit(BC_FLAG_DRAIN, &bc->flags) && css_tryget(&bc->css)) {
+	if (!test_bit(BC_FLAG_DRAIN, &bc->flags) && css_tryget(&bc->group->css)) {
 		set_bit(BC_FLAG_DRAIN, &bc->flags);
 		bc_defer(bc);
-		css_put(&bc->css);
+		css_put(&bc->group->css);
 	}
 }
 
 static bool bc_counter_tryget(struct res_counter *counter)
 {
-	return css_tryget(&counter_bc(counter)->css);
+	return css_tryget(&counter_bc(counter)->group->css);
 }
 
 static void bc_counter_put(struct res_counter *counter)
 {
-	css_put(&counter_bc(counter)->css);
+	css_put(&counter_bc(counter)->group->css);
 }
 
 static const struct res_counter_ops bc_counter_ops = {
@@ -349,11 +368,15 @@ static const struct res_counter_ops bc_counter_ops = {
 	.owner_freed	= bc_owner_freed,
 };
 
-/*
- * The group of the current task, with a reference; NULL if nobody is to be
- * charged for what it does.
+/**
+ * bc_get_current_css() - the group of the current task
+ * @res: a resource of the controller
+ *
+ * Context: Any context but NMI.
+ * Return: Its css, with a reference; %NULL if nobody is to be charged for what
+ * the task does.
  */
-static struct beancounter *bc_get_current(const struct bc_resource *res)
+struct cgroup_subsys_state *bc_get_current_css(const struct bc_resource *res)
 {
 	struct cgroup_subsys_state *css;
 
@@ -370,6 +393,14 @@ static struct beancounter *bc_get_current(const struct bc_resource *res)
 		/* Fails if we are being moved, and the group we left is gone. */
 	} while (!css_tryget(css));
 	rcu_read_unlock();
+	return css;
+}
+
+/* Its account, with a reference to the group. */
+static struct beancounter *bc_get_current(const struct bc_resource *res)
+{
+	struct cgroup_subsys_state *css = bc_get_current_css(res);
+
 	return css ? css_bc(css) : NULL;
 }
 
@@ -412,7 +443,7 @@ struct res_owner *__bc_charge(const struct bc_resource *res, u64 n,
 	if (!bc)
 		return NULL;
 	owner = res_counter_charge(&bc->counter, n, severity, may_block);
-	css_put(&bc->css);
+	css_put(&bc->group->css);
 	return bc_charged(res, owner);
 }
 
@@ -463,11 +494,11 @@ struct res_owner *bc_charge_owner(const struct bc_resource *res,
 		}
 		bc = counter_bc(counter);
 		/* Fails if the group goes just now, when another one is found. */
-	} while (!css_tryget(&bc->css));
+	} while (!css_tryget(&bc->group->css));
 	rcu_read_unlock();
 
 	owner = res_counter_charge(counter, n, severity, may_block);
-	css_put(&bc->css);
+	css_put(&bc->group->css);
 	return bc_charged(res, owner);
 }
 
@@ -555,18 +586,46 @@ bool bc_current_covered(const struct bc_resource *res, u64 n, u64 usage, u64 bou
 	covered = bc_covered(bc, n);
 	if (!covered)
 		bc_refuse_machine(bc, n, usage, bound);
-	css_put(&bc->css);
+	css_put(&bc->group->css);
 	return covered;
 }
 
 /* What follows is for cgroup core. */
 
-/*
- * At boot, with the root group, and before cgroup core asks for files: one
- * thread, no mount, and no lock needed.
+/**
+ * bc_init_group() - the cgroup's side of a group
+ * @group: zeroed memory
  */
-static int bc_init_resource(const struct bc_resource *res,
-			    struct beancounter *machine)
+void bc_init_group(struct bc_group *group)
+{
+	mutex_init(&group->change_mutex);
+}
+
+static void bc_init_common(struct beancounter *bc,
+			   const struct bc_resource *res,
+			   struct bc_group *group)
+{
+	bc->res = res;
+	bc->group = group;
+	INIT_LIST_HEAD(&bc->waiters);
+	INIT_LIST_HEAD(&bc->waiting);
+	spin_lock_init(&bc->lock);
+	bc->highest = BC_SHARES_DONT_CARE;
+	bc->shares = BC_SHARES_DEFAULT;
+	bc->max = RES_COUNTER_MAX;
+}
+
+/**
+ * bc_init_machine() - the root group's account of a resource
+ * @bc: zeroed memory
+ * @res: the resource
+ * @group: the root group
+ *
+ * Context: At boot: one thread, no mount, and no lock needed.
+ * Return: 0, or -ENOMEM.
+ */
+int bc_init_machine(struct beancounter *bc, const struct bc_resource *res,
+		    struct bc_group *group)
 {
 	struct bc_resource_state *state = res->state;
 	struct res_root *root = &state->root;
@@ -574,6 +633,7 @@ static int bc_init_resource(const struct bc_resource *res,
 
 	if (WARN_ON_ONCE(res->id != res->ss->id))
 		return -EINVAL;
+	bc_init_common(bc, res, group);
 	state->res = res;
 	root->stock = res->stock;
 	root->batch_min = res->batch_min;
@@ -583,9 +643,58 @@ static int bc_init_resource(const struct bc_resource *res,
 	err = res_root_init(root, &bc_counter_ops);
 	if (err)
 		return err;
-	bc_shares_init(res, machine);
+	bc_shares_init(res, bc);
 	list_add_tail(&state->node, &bc_resources);
-	return bc_set_files(res);
+	return 0;
+}
+
+/**
+ * bc_init_account() - a group's account of a resource
+ * @bc: zeroed memory
+ * @res: the resource
+ * @group: the group, not the root
+ * @parent: the account above; %NULL directly below the root
+ *
+ * It is no child of @parent yet: see bc_limits_online(). On success the caller
+ * counts its owner in the key of @res.
+ *
+ * Context: Task context, may sleep.
+ * Return: 0, or -ENOMEM.
+ */
+int bc_init_account(struct beancounter *bc, const struct bc_resource *res,
+		    struct bc_group *group, struct beancounter *parent)
+{
+	bc_init_common(bc, res, group);
+	return res_counter_init(&bc->counter, parent ? &parent->counter : NULL,
+				&res->state->root);
+}
+
+/**
+ * bc_remove_account() - a group's account is its parent's child no longer
+ * @bc: the account
+ *
+ * Context: Task context, under cgroup_mutex; once for an account, and for those
+ * of children before their parents'.
+ */
+void bc_remove_account(struct beancounter *bc)
+{
+	u64 left = bc_shares_offline(bc);
+
+	trace_bc_reparent(bc, left);
+}
+
+/**
+ * bc_free_account() - end what bc_init_account() has begun
+ * @bc: the account, which was removed a grace period ago or was never charged
+ *
+ * Context: Task context.
+ */
+void bc_free_account(struct beancounter *bc)
+{
+	/* Not yet done if the group could not be made. */
+	res_counter_remove(&bc->counter);
+	res_counter_destroy(&bc->counter);
+	kfree(bc->peaks);
 }
 
 /* On a CPU that is going offline and runs no tasks any more but its own. */
@@ -621,31 +730,26 @@ subsys_initcall(bc_init);
 struct cgroup_subsys_state *bc_css_alloc(const struct bc_resource *res,
 					 struct cgroup_subsys_state *parent)
 {
+	struct bc_single *one;
 	struct beancounter *bc;
 	int err;
 
 	/* The task that makes a group pays for it: groups are no way out. */
-	bc = kzalloc(res->size ?: sizeof(*bc), GFP_KERNEL_ACCOUNT);
-	if (!bc)
+	one = kzalloc(res->size ?: sizeof(*one), GFP_KERNEL_ACCOUNT);
+	if (!one)
 		return ERR_PTR(-ENOMEM);
-	bc->res = res;
-	INIT_LIST_HEAD(&bc->waiters);
-	INIT_LIST_HEAD(&bc->waiting);
-	mutex_init(&bc->change_mutex);
-	spin_lock_init(&bc->lock);
-	bc->highest = BC_SHARES_DONT_CARE;
-	bc->shares = BC_SHARES_DEFAULT;
-	bc->max = RES_COUNTER_MAX;
+	bc = &one->bc;
+	bc_init_group(&one->group);
 	if (!parent) {
-		err = bc_init_resource(res, bc);
+		/* Before cgroup core asks for files. */
+		err = bc_init_machine(bc, res, &one->group) ?: bc_set_files(res);
 		if (err)
 			goto free;
-		return &bc->css;
+		return &one->group.css;
 	}
 
-	err = res_counter_init(&bc->counter,
-			       parent->parent ? &css_bc(parent)->counter : NULL,
-			       &res->state->root);
+	err = bc_init_account(bc, res, &one->group,
+			      parent->parent ? css_bc(parent) : NULL);
 	if (err)
 		goto free;
 	static_branch_inc(res->key);
@@ -654,13 +758,12 @@ struct cgroup_subsys_state *bc_css_alloc(const struct bc_resource *res,
 		if (err)
 			goto remove;
 	}
-	return &bc->css;
+	return &one->group.css;
 
 remove:
-	res_counter_remove(&bc->counter);
-	res_counter_destroy(&bc->counter);
+	bc_free_account(bc);
 free:
-	kfree(bc);
+	kfree(one);
 	return ERR_PTR(err);
 }
 
@@ -692,10 +795,7 @@ int bc_css_online(struct cgroup_subsys_state *css)
  */
 void bc_css_killed(struct cgroup_subsys_state *css)
 {
-	struct beancounter *bc = css_bc(css);
-	u64 left = bc_shares_offline(bc);
-
-	trace_bc_reparent(bc, left);
+	bc_remove_account(css_bc(css));
 }
 
 /**
@@ -708,11 +808,8 @@ void bc_css_free(struct cgroup_subsys_state *css)
 {
 	struct beancounter *bc = css_bc(css);
 
-	/* Not yet done if the group could not be made. */
-	res_counter_remove(&bc->counter);
 	if (bc->res->fini)
 		bc->res->fini(bc);
-	res_counter_destroy(&bc->counter);
-	kfree(bc->peaks);
-	kfree(bc);
+	bc_free_account(bc);
+	kfree(container_of(bc, struct bc_single, bc));
 }

@@ -40,11 +40,11 @@
 struct beancounter *bc_get_next_child(struct beancounter *parent,
 				      struct beancounter *pos)
 {
-	struct cgroup_subsys_state *css = pos ? &pos->css : NULL;
+	struct cgroup_subsys_state *css = pos ? &pos->group->css : NULL;
 
 	rcu_read_lock();
 	do {
-		css = css_next_child(css, &parent->css);
+		css = css_next_child(css, &parent->group->css);
 	} while (css && !css_tryget(css));
 	rcu_read_unlock();
 	return css ? css_bc(css) : NULL;
@@ -65,7 +65,7 @@ struct beancounter *bc_next_child(struct beancounter *parent,
 	struct beancounter *next = bc_get_next_child(parent, pos);
 
 	if (pos)
-		css_put(&pos->css);
+		css_put(&pos->group->css);
 	cond_resched();
 	return next;
 }

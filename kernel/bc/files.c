@@ -195,7 +195,7 @@ static ssize_t bc_amount_write(struct kernfs_open_file *of, char *buf,
 	if (err)
 		return err;
 
-	mutex_lock(&bc->change_mutex);
+	mutex_lock(&bc->group->change_mutex);
 	shares = bc_shares_used(bc);
 	switch (cft & BC_FILE_WHAT) {
 	case BC_FILE_LIMIT:
@@ -222,7 +222,7 @@ static ssize_t bc_amount_write(struct kernfs_open_file *of, char *buf,
 	}
 	if (!err && !shares)
 		bc_follow(bc, of->file);
-	mutex_unlock(&bc->change_mutex);
+	mutex_unlock(&bc->group->change_mutex);
 	return err ?: nbytes;
 }
 
@@ -267,9 +267,9 @@ static ssize_t bc_shares_write(struct kernfs_open_file *of, char *buf,
 	if (err)
 		return err;
 
-	mutex_lock(&bc->change_mutex);
+	mutex_lock(&bc->group->change_mutex);
 	err = bc_set_shares(bc, &shares, of->file);
-	mutex_unlock(&bc->change_mutex);
+	mutex_unlock(&bc->group->change_mutex);
 	return err ?: nbytes;
 }
 
@@ -478,13 +478,13 @@ static const struct cftype bc_common_files[] = {
 	{
 		.name = "events",
 		.flags = CFTYPE_NOT_ON_ROOT,
-		.file_offset = offsetof(struct beancounter, events_file),
+		.file_offset = offsetof(struct bc_group, events_file),
 		.seq_show = bc_events_show,
 	},
 	{
 		.name = "events.local",
 		.flags = CFTYPE_NOT_ON_ROOT,
-		.file_offset = offsetof(struct beancounter, events_local_file),
+		.file_offset = offsetof(struct bc_group, events_local_file),
 		.seq_show = bc_events_local_show,
 	},
 };

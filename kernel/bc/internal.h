@@ -17,6 +17,12 @@ static inline struct beancounter *counter_bc(struct res_counter *counter)
 	return container_of(counter, struct beancounter, counter);
 }
 
+/* What logs and traces call a resource. */
+static inline const char *bc_resource_name(const struct bc_resource *res)
+{
+	return res->name ?: res->ss->name;
+}
+
 /**
  * bc_css_parent() - the group above
  * @bc: a group
@@ -25,7 +31,11 @@ static inline struct beancounter *counter_bc(struct res_counter *counter)
  */
 static inline struct beancounter *bc_css_parent(struct beancounter *bc)
 {
-	return bc->css.parent ? css_bc(bc->css.parent) : NULL;
+	struct beancounter *machine = bc->res->state->machine;
+
+	if (bc->counter.parent)
+		return counter_bc(bc->counter.parent);
+	return bc == machine ? NULL : machine;
 }
 
 /**
@@ -54,6 +64,15 @@ static inline u64 bc_machine_amount(const struct bc_resource *res)
 {
 	return res->capacity ? res->capacity(BC_BARRIER) : RES_COUNTER_MAX;
 }
+
+void bc_init_group(struct bc_group *group);
+int bc_init_machine(struct beancounter *bc, const struct bc_resource *res,
+		    struct bc_group *group);
+int bc_init_account(struct beancounter *bc, const struct bc_resource *res,
+		    struct bc_group *group, struct beancounter *parent);
+void bc_remove_account(struct beancounter *bc);
+void bc_free_account(struct beancounter *bc);
+struct cgroup_subsys_state *bc_get_current_css(const struct bc_resource *res);
 
 /* limits.c */
 

@@ -68,11 +68,11 @@ enum kmem_kind {
 
 /**
  * struct kmem_group - a group's account of kernel memory
- * @bc: the account
+ * @one: the group and its account
  * @room: how it makes room
  */
 struct kmem_group {
-	struct beancounter	bc;
+	struct bc_single	one;
 	struct kmem_room	room;
 };
 
@@ -261,7 +261,7 @@ static struct mem_cgroup *kmem_get_memcg(struct beancounter *bc)
 
 	if (mem_cgroup_disabled())
 		return NULL;
-	css = cgroup_get_e_css(bc->css.cgroup, &memory_cgrp_subsys);
+	css = cgroup_get_e_css(bc->group->css.cgroup, &memory_cgrp_subsys);
 	memcg = mem_cgroup_from_css(css);
 	if (!mem_cgroup_is_root(memcg))
 		return memcg;
@@ -299,7 +299,7 @@ static bool kmem_has_room(void *arg)
 static bool kmem_limit_hit(struct beancounter *bc,
 			   const struct res_refusal *refusal, bool may_block)
 {
-	struct kmem_group *group = container_of(bc, struct kmem_group, bc);
+	struct kmem_group *group = container_of(bc, struct kmem_group, one.bc);
 	struct kmem_refused refused = { .bc = bc, .refusal = refusal };
 	struct mem_cgroup *memcg;
 	bool room;
@@ -321,7 +321,7 @@ static bool kmem_limit_hit(struct beancounter *bc,
 
 static int kmem_init(struct beancounter *bc)
 {
-	struct kmem_group *group = container_of(bc, struct kmem_group, bc);
+	struct kmem_group *group = container_of(bc, struct kmem_group, one.bc);
 
 	kmem_room_init(&group->room);
 	return 0;

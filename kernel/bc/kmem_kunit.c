@@ -78,14 +78,14 @@ static void kmem_test_exit(struct kunit *test)
 		return;
 	expect_nothing(test);
 	cgroup_lock();
-	kmem_cgrp_subsys.css_killed(&bc->css);
+	kmem_cgrp_subsys.css_killed(&bc->group->css);
 	cgroup_unlock();
 	synchronize_rcu();
 	/* Whatever there was to tell of it has been told. */
 	while (READ_ONCE(bc->flags) & BIT(0))
 		schedule_timeout_uninterruptible(1);
 	__flush_workqueue(system_wq);
-	kmem_cgrp_subsys.css_free(&bc->css);
+	kmem_cgrp_subsys.css_free(&bc->group->css);
 	bc = NULL;
 }
 
@@ -689,7 +689,7 @@ static void removed_group(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, area);
 	left = usage();
 	cgroup_lock();
-	kmem_cgrp_subsys.css_killed(&bc->css);
+	kmem_cgrp_subsys.css_killed(&bc->group->css);
 	cgroup_unlock();
 	q = kmalloc(100, GFP_KERNEL_ACCOUNT);
 	KUNIT_EXPECT_NOT_NULL(test, q);
@@ -702,7 +702,7 @@ static void removed_group(struct kunit *test)
 			all - (s64)left / 2);
 	bc_set_active(NULL);
 	synchronize_rcu();
-	kmem_cgrp_subsys.css_free(&bc->css);
+	kmem_cgrp_subsys.css_free(&bc->group->css);
 	bc_kmem_put(owner);
 	bc = NULL;
 }

@@ -68,7 +68,7 @@ static u64 bc_lendable(struct beancounter *parent, enum bc_lend how)
 {
 	switch (how) {
 	case BC_LEND_RESERVED:
-		if (!parent->css.parent)
+		if (!bc_css_parent(parent))
 			return 0;
 		return READ_ONCE(parent->counter.reserved);
 	case BC_LEND_GUARANTEE:
@@ -89,7 +89,7 @@ static int bc_lend_begin(struct beancounter *bc, u64 *reserved,
 	u64 room, others;
 	int err = 0;
 
-	lockdep_assert_held(&bc->change_mutex);
+	lockdep_assert_held(&bc->group->change_mutex);
 	spin_lock(&parent->lock);
 	others = parent->lent - bc->promised;
 	room = bc_lendable(parent, how);
@@ -244,7 +244,7 @@ int bc_set_limit(struct beancounter *bc, u64 limit, bool not_below_usage,
 	struct beancounter *parent = bc_css_parent(bc);
 	int err;
 
-	lockdep_assert_held(&bc->change_mutex);
+	lockdep_assert_held(&bc->group->change_mutex);
 	if (!READ_ONCE(bc->online))
 		return -ENODEV;
 	if (bc_parent_strict(bc))

@@ -88,7 +88,7 @@
 
 /**
  * struct numtasks_group - what numtasks keeps for a group
- * @bc: its account
+ * @one: the group and its account
  * @owner: that of the account, kept beyond the group's removal
  * @rated: this group or one above has, or has had, a fork rate. Read by each
  *	fork; beside @owner, which each exit reads.
@@ -101,7 +101,7 @@
  * @forks: how many there were since
  */
 struct numtasks_group {
-	struct beancounter	bc;
+	struct bc_single	one;
 	struct res_owner	*owner;
 	bool			rated;
 
@@ -120,7 +120,7 @@ static const struct bc_resource numtasks_resource;
 
 static struct numtasks_group *bc_group(struct beancounter *bc)
 {
-	return container_of(bc, struct numtasks_group, bc);
+	return container_of(bc, struct numtasks_group, one.bc);
 }
 
 /*
@@ -136,7 +136,7 @@ static struct numtasks_group *css_group(struct cgroup_subsys_state *css)
 
 static struct numtasks_group *group_parent(struct numtasks_group *group)
 {
-	struct beancounter *parent = bc_parent(&group->bc);
+	struct beancounter *parent = bc_parent(&group->one.bc);
 
 	return parent ? bc_group(parent) : NULL;
 }
@@ -218,7 +218,7 @@ static int rate_check(struct numtasks_group *group, bool count)
 		return 0;
 	for (g = group; count && g != refuses; g = group_parent(g))
 		rate_undo(g, start);
-	bc_refuse(&refuses->bc, 1, forks, rate);
+	bc_refuse(&refuses->one.bc, 1, forks, rate);
 	return -EAGAIN;
 }
 
@@ -237,7 +237,7 @@ static void rate_mark(struct numtasks_group *group)
 	struct cgroup_subsys_state *css;
 
 	rcu_read_lock();
-	css_for_each_descendant_pre(css, &group->bc.css) {
+	css_for_each_descendant_pre(css, &group->one.group.css) {
 		/* Pairs with smp_mb() in numtasks_css_online(). */
 		smp_store_mb(bc_group(css_bc(css))->rated, true);
 		if (need_resched() && css_tryget(css)) {
@@ -349,7 +349,7 @@ static noinline int numtasks_can_fork_rated(struct numtasks_group *group)
 	err = rate_check(group, false);
 	if (err)
 		return err;
-	owner = bc_charge_group(&group->bc, 1, BC_BARRIER, true);
+	owner = bc_charge_group(&group->one.bc, 1, BC_BARRIER, true);
 	if (IS_ERR(owner))
 		return PTR_ERR(owner);
 	err = rate_check(group, true);
@@ -366,7 +366,7 @@ static int numtasks_can_fork(struct task_struct *task, struct css_set *cset)
 		return 0;
 	if (unlikely(READ_ONCE(group->rated)))
 		return numtasks_can_fork_rated(group);
-	return PTR_ERR_OR_ZERO(bc_charge_group(&group->bc, 1, BC_BARRIER, true));
+	return PTR_ERR_OR_ZERO(bc_charge_group(&group->one.bc, 1, BC_BARRIER, true));
 }
 
 /**
@@ -405,9 +405,9 @@ int __bc_fork_into(struct css_set *cset)
 	if (!group)
 		return -EAGAIN;
 	/* It has its unit already. */
-	if (bc_covered(&group->bc, 0))
+	if (bc_covered(&group->one.bc, 0))
 		return 0;
-	bc_refuse_machine(&group->bc, 1, READ_ONCE(nr_threads),
+	bc_refuse_machine(&group->one.bc, 1, READ_ONCE(nr_threads),
 			  READ_ONCE(max_threads));
 	return -EAGAIN;
 }
@@ -430,12 +430,12 @@ static void numtasks_move(struct cgroup_subsys_state *from_css,
 	struct numtasks_group *to = css_group(to_css);
 
 	if (from && to)
-		res_counter_move(from->owner, &to->bc.counter, 1);
+		res_counter_move(from->owner, &to->one.bc.counter, 1);
 	else if (from)
 		numtasks_uncharge(from);
 	else if (to)
 		/* Force is not refused. */
-		WARN_ON_ONCE(IS_ERR(bc_charge_group(&to->bc, 1, BC_FORCE, true)));
+		WARN_ON_ONCE(IS_ERR(bc_charge_group(&to->one.bc, 1, BC_FORCE, true)));
 }
 
 static int numtasks_can_attach(struct cgroup_taskset *tset)

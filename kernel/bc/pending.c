@@ -160,7 +160,7 @@ void bc_room(struct res_root *root, struct res_counter *counter)
 	struct beancounter *bc = counter ? counter_bc(counter) : res->state->machine;
 
 	/* If there is no reference left, there is no group below to wait. */
-	if (atomic_xchg(&bc->has_room, 1) || !css_tryget(&bc->css))
+	if (atomic_xchg(&bc->has_room, 1) || !css_tryget(&bc->group->css))
 		return;
 	llist_add(&bc->room, &res->state->rooms);
 	irq_work_queue(&res->state->room_work);
@@ -180,7 +180,7 @@ static void bc_wake_rooms(const struct bc_resource *res)
 		/* Full barrier: units that come back after it are told anew. */
 		atomic_xchg(&bc->has_room, 0);
 		bc_wake_at(bc);
-		css_put(&bc->css);
+		css_put(&bc->group->css);
 	}
 }
 
@@ -216,7 +216,7 @@ struct beancounter *bc_pending_next(const struct bc_resource *res,
 	/* It is online, see bc_pending_offline(), and so has references. */
 	bc = list_first_entry_or_null(list, struct beancounter, waiting);
 	if (bc) {
-		css_get(&bc->css);
+		css_get(&bc->group->css);
 		list_move_tail(&bc->waiting, &bc->waiters);
 	}
 	spin_unlock(&res->state->wait_lock);

@@ -63,7 +63,7 @@ struct bc_walk {
 
 static struct bc_walk bc_walk_begin(struct beancounter *top)
 {
-	css_get(&top->css);
+	css_get(&top->group->css);
 	return (struct bc_walk) { .top = top, .pos = top };
 }
 
@@ -85,10 +85,10 @@ static bool bc_walk_next(struct bc_walk *walk, bool descend)
 		walk->leaving = !next;
 		if (!next) {
 			next = bc_css_parent(pos);
-			css_get(&next->css);
+			css_get(&next->group->css);
 		}
 	}
-	css_put(&pos->css);
+	css_put(&pos->group->css);
 	walk->pos = next;
 	return next;
 }
@@ -100,7 +100,7 @@ static bool bc_trylock(struct bc_rebalance *rb, struct beancounter *bc)
 {
 	if (bc == rb->top)
 		return true;
-	while (!mutex_trylock(&bc->change_mutex)) {
+	while (!mutex_trylock(&bc->group->change_mutex)) {
 		if (rb->patience-- <= 0) {
 			bc_retry_later(bc);
 			return false;
@@ -113,7 +113,7 @@ static bool bc_trylock(struct bc_rebalance *rb, struct beancounter *bc)
 static void bc_unlock(struct bc_rebalance *rb, struct beancounter *bc)
 {
 	if (bc != rb->top)
-		mutex_unlock(&bc->change_mutex);
+		mutex_unlock(&bc->group->change_mutex);
 }
 
 /*
@@ -382,14 +382,14 @@ static void bc_rebalance_work(struct work_struct *work)
 
 	bc_pending_begin(res, &list);
 	while ((bc = bc_pending_next(res, &list))) {
-		if (mutex_trylock(&bc->change_mutex)) {
+		if (mutex_trylock(&bc->group->change_mutex)) {
 			rb.top = bc;
 			bc_rebalance_by(&rb);
-			mutex_unlock(&bc->change_mutex);
+			mutex_unlock(&bc->group->change_mutex);
 		} else {
 			bc_retry_later(bc);
 		}
-		css_put(&bc->css);
+		css_put(&bc->group->css);
 		cond_resched();
 	}
 	bc_pending_end(res, start);

@@ -456,7 +456,7 @@ int bc_set_shares(struct beancounter *bc, const struct bc_shares *shares,
 	struct bc_written old, new;
 	int err;
 
-	lockdep_assert_held(&bc->change_mutex);
+	lockdep_assert_held(&bc->group->change_mutex);
 	if (shares->divisor != BC_SHARES_UNCHANGED &&
 	    shares->divisor < READ_ONCE(bc->highest))
 		bc_update_highest(bc);

@@ -7,7 +7,7 @@
 
 #include <linux/tracepoint.h>
 
-#include <bc/beancounter.h>
+#include "internal.h"
 
 /* A group is named by cgroup_id(), which is its directory's inode number. */
 
@@ -17,7 +17,7 @@ TRACE_EVENT(bc_charge_refused,
 	TP_ARGS(bc, refusal, at),
 
 	TP_STRUCT__entry(
-		__string(resource, bc->res->ss->name)
+		__string(resource, bc_resource_name(bc->res))
 		__string(at, at)
 		__field(u64, group)
 		__field(u64, n)
@@ -28,7 +28,7 @@ TRACE_EVENT(bc_charge_refused,
 	TP_fast_assign(
 		__assign_str(resource);
 		__assign_str(at);
-		__entry->group = cgroup_id(bc->css.cgroup);
+		__entry->group = cgroup_id(bc->group->css.cgroup);
 		__entry->n = refusal->n;
 		__entry->usage = refusal->usage;
 		__entry->bound = refusal->bound;
@@ -44,13 +44,13 @@ TRACE_EVENT(bc_barrier_hit,
 	TP_ARGS(bc),
 
 	TP_STRUCT__entry(
-		__string(resource, bc->res->ss->name)
+		__string(resource, bc_resource_name(bc->res))
 		__field(u64, group)
 	),
 
 	TP_fast_assign(
 		__assign_str(resource);
-		__entry->group = cgroup_id(bc->css.cgroup);
+		__entry->group = cgroup_id(bc->group->css.cgroup);
 	),
 
 	TP_printk("%s group=%llu", __get_str(resource), __entry->group)
@@ -61,7 +61,7 @@ DECLARE_EVENT_CLASS(bc_reservation,
 	TP_ARGS(bc, from, to),
 
 	TP_STRUCT__entry(
-		__string(resource, bc->res->ss->name)
+		__string(resource, bc_resource_name(bc->res))
 		__field(u64, group)
 		__field(u64, from)
 		__field(u64, to)
@@ -69,7 +69,7 @@ DECLARE_EVENT_CLASS(bc_reservation,
 
 	TP_fast_assign(
 		__assign_str(resource);
-		__entry->group = cgroup_id(bc->css.cgroup);
+		__entry->group = cgroup_id(bc->group->css.cgroup);
 		__entry->from = from;
 		__entry->to = to;
 	),
@@ -94,7 +94,7 @@ TRACE_EVENT(bc_reparent,
 	TP_ARGS(bc, left),
 
 	TP_STRUCT__entry(
-		__string(resource, bc->res->ss->name)
+		__string(resource, bc_resource_name(bc->res))
 		__field(u64, group)
 		__field(u64, parent)
 		__field(u64, left)
@@ -102,8 +102,8 @@ TRACE_EVENT(bc_reparent,
 
 	TP_fast_assign(
 		__assign_str(resource);
-		__entry->group = cgroup_id(bc->css.cgroup);
-		__entry->parent = cgroup_id(bc->css.parent->cgroup);
+		__entry->group = cgroup_id(bc->group->css.cgroup);
+		__entry->parent = cgroup_id(bc->group->css.parent->cgroup);
 		__entry->left = left;
 	),
 

@@ -10,7 +10,8 @@
  * Output: a line for each operation, "NAME MEDIAN LOWEST HIGHEST". With an argument
  * that operation alone is measured; two others only then: "refused", an open(2)
  * beyond the limit of the group; and "move", from one group to another and back, which
- * has the files cgroup.procs of both as further arguments.
+ * has the files cgroup.procs of both as further arguments. With "ubc" those that are for
+ * that controller are measured, and no others.
  *
  * "turns OPERATION CGROUP.PROCS..." measures the operation by processes that take turns on
  * the CPU, one in each of the groups, one operation in each turn: time for each turn,
@@ -22,8 +23,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -64,6 +69,49 @@ static void socketpair_make(struct object *o)
 {
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, o->fd))
 		die("socketpair");
+}
+
+static void inotify_make(struct object *o)
+{
+	o->fd[0] = inotify_init();
+	if (o->fd[0] < 0)
+		die("inotify_init");
+}
+
+static void socket_make(struct object *o)
+{
+	o->fd[0] = socket(AF_INET, SOCK_STREAM, 0);
+	if (o->fd[0] < 0)
+		die("socket");
+}
+
+static void flock_hold(struct object *o)
+{
+	o->fd[0] = open("/", O_RDONLY);
+	if (o->fd[0] < 0 || flock(o->fd[0], LOCK_SH))
+		die("flock");
+}
+
+static int locked;
+
+static void flock_make(struct object *o)
+{
+	o->fd[0] = locked;
+	if (flock(locked, LOCK_SH) || flock(locked, LOCK_UN))
+		die("flock");
+}
+
+/* Each on top of the other. */
+static void mount_make(struct object *o)
+{
+	if (mount("none", "/opbench", "tmpfs", 0, NULL))
+		die("mount");
+}
+
+static void mount_end(struct object *o)
+{
+	if (umount2("/opbench", 0))
+		die("umount");
 }
 
 static void two_end(struct object *o)
@@ -158,14 +206,20 @@ static const struct op {
 	void (*make)(struct object *o);
 	void (*end)(struct object *o);
 	int rounds;
+	const char *set;	/* it is measured only with that argument */
+	void (*end_held)(struct object *o);
 } ops[] = {
 	{ "open+close",	open_make, open_make, open_end, 400 },
 	{ "pipe", pipe_make, pipe_make, two_end, 400 },
 	{ "socketpair", socketpair_make, socketpair_make, two_end, 400 },
 	{ "fork+exit", fork_hold, fork_make, fork_end, 40 },
 	{ "vfork+exit", fork_hold, vfork_make, fork_end, 100 },
-	{ "refused", refused_hold, refused_make, nothing_end, 400 },
-	{ "move", open_make, move_make, nothing_end, 40 },
+	{ "inotify", inotify_make, inotify_make, open_end, 100, "ubc" },
+	{ "flock+unlock", flock_hold, flock_make, nothing_end, 400, "ubc", open_end },
+	{ "socket", socket_make, socket_make, open_end, 400, "ubc" },
+	{ "mount", mount_make, mount_make, mount_end, 40, "ubc" },
+	{ "refused", refused_hold, refused_make, nothing_end, 400, "refused" },
+	{ "move", open_make, move_make, nothing_end, 40, "move" },
 };
 
 static int compare(const void *a, const void *b)
@@ -291,9 +345,16 @@ int main(int argc, char **argv)
 		double state[STATES];
 		int n;
 
-		if (strcmp(argc > 1 ? argv[1] : op->name, op->name) ||
-		    (argc <= 1 && op->end == nothing_end))
+		if (argc > 1 ? strcmp(argv[1], op->name) &&
+			       strcmp(argv[1], op->set ?: "") : op->set != NULL)
 			continue;
+		if (op->make == mount_make)
+			mkdir("/opbench", 0755);
+		if (op->make == flock_make) {
+			locked = open("/", O_RDONLY);
+			if (locked < 0)
+				die("open");
+		}
 		for (int g = 0; op->make == move_make && g < 2; g++) {
 			groups[g] = argc == 4 ? open(argv[2 + g], O_WRONLY) : -1;
 			if (groups[g] < 0)
@@ -310,7 +371,7 @@ int main(int argc, char **argv)
 		}
 		close(waits_for[1]);
 		while (n--)
-			op->end(&held[n]);
+			(op->end_held ?: op->end)(&held[n]);
 		close(waits_for[0]);
 
 		/* In this order: median() sorts. */

@@ -251,7 +251,7 @@ static void res_stock_open(struct res_counter *counter)
 	}
 	local_irq_restore(flags);
 	if (from)
-		res_return(counter->root, from->parent, &evicted);
+		res_return(from->root, from->parent, &evicted);
 }
 
 /*

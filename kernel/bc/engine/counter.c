@@ -11,7 +11,8 @@
 
 /**
  * res_root_init() - a machine's account, holding nothing
- * @root: zeroed memory, but for @stock, @kinds and the batches
+ * @root: zeroed memory, but for @stock, @kinds and the batches, and @info where
+ *	the stock is shared
  * @ops: see &struct res_counter_ops
  *
  * Context: Task context; may sleep.
@@ -92,8 +93,29 @@ int res_counter_init(struct res_counter *counter, struct res_counter *parent,
 }
 
 /**
+ * res_counter_discard() - end a counter that was never used
+ * @counter: a counter that res_counter_init() has made, and that no task has
+ *	charged, changed or read, nor made a counter below
+ *
+ * Unlike res_counter_remove() it looks at no other counter, so that those above
+ * may be removed meanwhile. res_counter_destroy() may follow at once.
+ *
+ * Context: Any context but NMI.
+ */
+void res_counter_discard(struct res_counter *counter)
+{
+	struct res_owner *owner = counter->owner;
+
+	counter->removed = true;
+	counter->gone = true;
+	counter->owner = RES_OWNER_REMOVED;
+	owner->counter = NULL;
+	__res_owner_put(owner, 1);
+}
+
+/**
  * res_counter_destroy() - free what res_counter_init() has allocated
- * @counter: a counter that was removed, and is about to be freed
+ * @counter: a counter that was removed or discarded, and is about to be freed
  *
  * Context: Any context but NMI.
  */

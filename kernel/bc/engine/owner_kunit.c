@@ -63,6 +63,28 @@ static void removal_of_one_that_never_was(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, told->freed, 3);
 }
 
+/* As it may find those above removed just now, or after it looked. */
+static void discarded_counter_leaves_nothing(struct kunit *test)
+{
+	struct told *told = new_root(test);
+	struct res_counter *top = new_counter(test, told, NULL);
+	struct res_counter *mid = new_counter(test, told, top);
+	struct res_counter *low = new_counter(test, told, mid);
+	struct res_owner *owner = must_charge(test, mid, 1);
+
+	res_counter_remove(mid);
+	KUNIT_EXPECT_EQ(test, told->freed, 0);
+	res_counter_discard(low);
+	KUNIT_EXPECT_EQ(test, told->freed, 1);
+	KUNIT_EXPECT_EQ(test, snapshot(top).usage, 1);
+	KUNIT_EXPECT_EQ(test, res_counter_remove(low), 0);
+	KUNIT_EXPECT_EQ(test, told->freed, 1);
+	uncharge(told, owner, 1);
+	KUNIT_EXPECT_EQ(test, told->freed, 2);
+	res_counter_remove(top);
+	KUNIT_EXPECT_EQ(test, root_usage(told), 0);
+}
+
 static void charge_of_removed_goes_to_an_ancestor(struct kunit *test)
 {
 	struct told *told = told_new(test);
@@ -123,6 +145,7 @@ static void chains_of_owners_are_freed(struct kunit *test)
 static struct kunit_case owner_cases[] = {
 	KUNIT_CASE(removal_leaves_charges_to_the_parent),
 	KUNIT_CASE(removal_of_one_that_never_was),
+	KUNIT_CASE(discarded_counter_leaves_nothing),
 	KUNIT_CASE(charge_of_removed_goes_to_an_ancestor),
 	KUNIT_CASE(chains_of_owners_are_freed),
 	{ }

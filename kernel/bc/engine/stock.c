@@ -341,6 +341,9 @@ int res_stock_init(struct res_root *root)
 	unsigned int i;
 	int cpu;
 
+	/* Shared with another root, which was there before. */
+	if (root->info)
+		return 0;
 	if (!root->stock) {
 		root->stock = alloc_percpu(struct res_stock);
 		root->stock_allocated = true;

@@ -79,6 +79,44 @@ static void slots_are_for_groups_at_work(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, root_usage(told), 0);
 }
 
+/* A slot that another resource's group takes goes back to its own machine. */
+static void stock_can_be_shared(struct kunit *test)
+{
+	enum { NR = 2 * RES_SLOTS };
+	struct told *told[2] = { new_root(test), };
+	struct res_counter *c[2][NR];
+	int i, j, r;
+
+	told[1] = kunit_kzalloc(test, sizeof(*told[1]), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, told[1]);
+	told[1]->root.stock = told[0]->root.stock;
+	told[1]->root.info = told[0]->root.info;
+	KUNIT_ASSERT_EQ(test, res_root_init(&told[1]->root, &told_ops), 0);
+	KUNIT_ASSERT_PTR_EQ(test, told[1]->root.info, told[0]->root.info);
+	told[1]->capacity = RES_COUNTER_MAX;
+	told[1]->for_all = RES_COUNTER_MAX;
+
+	stay_here(test);
+	for (i = 0; i < NR; i++)
+		for (r = 0; r < 2; r++)
+			c[r][i] = new_counter(test, told[r], NULL);
+	/* Long enough for each to get a slot, and to lose it to the next one. */
+	for (i = 0; i < NR; i++)
+		for (r = 0; r < 2; r++)
+			for (j = 0; j < 9 + r; j++)
+				must_charge(test, c[r][i], 1);
+	for (r = 0; r < 2; r++) {
+		KUNIT_EXPECT_EQ(test, root_usage(told[r]), (9 + r) * NR);
+		for (i = 0; i < NR; i++) {
+			KUNIT_EXPECT_EQ(test, snapshot(c[r][i]).usage, 9 + r);
+			uncharge(told[r], c[r][i]->owner, 9 + r);
+			res_counter_remove(c[r][i]);
+		}
+		KUNIT_EXPECT_EQ(test, root_usage(told[r]), 0);
+		KUNIT_EXPECT_EQ(test, told[r]->freed, NR);
+	}
+}
+
 static void stock_is_bounded(struct kunit *test)
 {
 	struct told *told = told_new(test);
@@ -158,6 +196,7 @@ static void no_stock_near_a_bound(struct kunit *test)
 static struct kunit_case stock_cases[] = {
 	KUNIT_CASE(stock_serves_charges),
 	KUNIT_CASE(slots_are_for_groups_at_work),
+	KUNIT_CASE(stock_can_be_shared),
 	KUNIT_CASE(stock_is_bounded),
 	KUNIT_CASE(no_stock_near_a_bound),
 	{ }

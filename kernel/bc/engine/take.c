@@ -381,7 +381,7 @@ unlock:
 	excess.n += lost;
 	res_return(root, counter->parent, &excess);
 	if (from)
-		res_return(root, from->parent, &evicted);
+		res_return(from->root, from->parent, &evicted);
 	return err;
 }
 

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Between ubc.c and ubc_files.c.
+ */
+#ifndef _KERNEL_BC_UBC_H
+#define _KERNEL_BC_UBC_H
+
+#include <linux/spinlock.h>
+
+#include <bc/ubc.h>
+
+#include "internal.h"
+
+/**
+ * struct ubc_group - what ubc keeps for a group
+ * @group: the cgroup's side
+ * @parent: the group above; %NULL directly below the root
+ * @lock: guards @removed and changes of @account
+ * @removed: it gets no more accounts
+ * @account: of each kind, one as soon as it is used; %NULL before
+ */
+struct ubc_group {
+	struct bc_group		group;
+	struct ubc_group	*parent;
+	spinlock_t		lock;		/* accounts that come, or go */
+	bool			removed;
+	struct beancounter	*account[UBC_NR_KINDS];
+};
+
+static inline struct ubc_group *css_ubc(struct cgroup_subsys_state *css)
+{
+	return container_of(css, struct ubc_group, group.css);
+}
+
+/* The account of @kind, if there is one: it stays as long as the group. */
+static inline struct beancounter *ubc_find_account(struct ubc_group *group,
+						   enum bc_ubc_kind kind)
+{
+	/* Pairs with the release in ubc_make_account(). */
+	return smp_load_acquire(&group->account[kind]);
+}
+
+/* ubc.c */
+extern const struct bc_resource ubc_kinds[UBC_NR_KINDS];
+
+struct beancounter *ubc_get_account(struct ubc_group *group,
+				    enum bc_ubc_kind kind);
+
+/* ubc_files.c */
+
+/**
+ * struct ubc_values - what a write has for each kind
+ * @given: a bit for each kind that it names
+ * @val: the amounts
+ */
+struct ubc_values {
+	unsigned long	given;
+	u64		val[UBC_NR_KINDS];
+};
+
+int ubc_parse(char *buf, size_t len, unsigned int how, struct ubc_values *values);
+
+extern struct cftype ubc_v1_files[];
+extern struct cftype ubc_v2_files[];
+
+#endif /* _KERNEL_BC_UBC_H */
