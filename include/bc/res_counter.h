@@ -169,6 +169,7 @@ struct res_stock {
  *	Resources without kinds of units can share one.
  * @info: the rest of it; that of the other root, where it is shared
  * @stock_allocated: res_root_init() has allocated @stock
+ * @stock_shared: @stock and @info are another root's
  * @batch_min: how many units more than it needs a CPU or a group takes at least
  * @batch_max: how many at most
  * @kinds: how many kinds of units there are
@@ -196,6 +197,7 @@ struct res_root {
 	atomic_t			closed;
 	u8				state;
 	bool				stock_allocated;
+	bool				stock_shared;
 
 	raw_spinlock_t			lock ____cacheline_aligned_in_smp;
 	struct list_head		active;

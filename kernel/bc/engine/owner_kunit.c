@@ -63,13 +63,13 @@ static void removal_of_one_that_never_was(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, told->freed, 3);
 }
 
-/* As it may find those above removed just now, or after it looked. */
+/* Its ancestors may have been removed since they were looked at. */
 static void discarded_counter_leaves_nothing(struct kunit *test)
 {
-	struct told *told = new_root(test);
-	struct res_counter *top = new_counter(test, told, NULL);
-	struct res_counter *mid = new_counter(test, told, top);
-	struct res_counter *low = new_counter(test, told, mid);
+	struct told *told = told_new(test);
+	struct res_counter *top = told_counter(test, told, NULL);
+	struct res_counter *mid = told_counter(test, told, top);
+	struct res_counter *low = told_counter(test, told, mid);
 	struct res_owner *owner = must_charge(test, mid, 1);
 
 	res_counter_remove(mid);

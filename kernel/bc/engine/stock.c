@@ -329,7 +329,8 @@ void __res_slot_undo(struct res_slot *slot, unsigned long n)
 
 void res_stock_exit(struct res_root *root)
 {
-	free_percpu(root->info);
+	if (!root->stock_shared)
+		free_percpu(root->info);
 	root->info = NULL;
 	if (root->stock_allocated)
 		free_percpu(root->stock);
@@ -341,8 +342,9 @@ int res_stock_init(struct res_root *root)
 	unsigned int i;
 	int cpu;
 
-	/* Shared with another root, which was there before. */
-	if (root->info)
+	/* Shared with another root, which was there before and stays longer. */
+	root->stock_shared = root->info;
+	if (root->stock_shared)
 		return 0;
 	if (!root->stock) {
 		root->stock = alloc_percpu(struct res_stock);

@@ -83,23 +83,16 @@ static void slots_are_for_groups_at_work(struct kunit *test)
 static void stock_can_be_shared(struct kunit *test)
 {
 	enum { NR = 2 * RES_SLOTS };
-	struct told *told[2] = { new_root(test), };
+	struct told *told[2];
 	struct res_counter *c[2][NR];
 	int i, j, r;
 
-	told[1] = kunit_kzalloc(test, sizeof(*told[1]), GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, told[1]);
-	told[1]->root.stock = told[0]->root.stock;
-	told[1]->root.info = told[0]->root.info;
-	KUNIT_ASSERT_EQ(test, res_root_init(&told[1]->root, &told_ops), 0);
-	KUNIT_ASSERT_PTR_EQ(test, told[1]->root.info, told[0]->root.info);
-	told[1]->capacity = RES_COUNTER_MAX;
-	told[1]->for_all = RES_COUNTER_MAX;
-
+	told[0] = told_new(test);
+	told[1] = told_new_beside(test, told[0]);
 	stay_here(test);
 	for (i = 0; i < NR; i++)
 		for (r = 0; r < 2; r++)
-			c[r][i] = new_counter(test, told[r], NULL);
+			c[r][i] = told_counter(test, told[r], NULL);
 	/* Long enough for each to get a slot, and to lose it to the next one. */
 	for (i = 0; i < NR; i++)
 		for (r = 0; r < 2; r++)

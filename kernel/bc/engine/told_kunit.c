@@ -83,16 +83,34 @@ static void end_root(void *root)
 	res_root_exit(root);
 }
 
-struct told *told_new(struct kunit *test)
+static void told_init(struct kunit *test, struct told *told)
 {
-	struct told *told = kunit_kzalloc(test, sizeof(*told), GFP_KERNEL);
-
-	KUNIT_ASSERT_NOT_NULL(test, told);
 	KUNIT_ASSERT_EQ(test, res_root_init(&told->root, &told_ops), 0);
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, end_root,
 							   &told->root));
 	told->capacity = RES_COUNTER_MAX;
 	told->for_all = RES_COUNTER_MAX;
+}
+
+struct told *told_new(struct kunit *test)
+{
+	struct told *told = kunit_kzalloc(test, sizeof(*told), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, told);
+	told_init(test, told);
+	return told;
+}
+
+/* A resource that has the CPUs' stock in common with another one. */
+struct told *told_new_beside(struct kunit *test, struct told *other)
+{
+	struct told *told = kunit_kzalloc(test, sizeof(*told), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, told);
+	told->root.stock = other->root.stock;
+	told->root.info = other->root.info;
+	told_init(test, told);
+	KUNIT_ASSERT_PTR_EQ(test, told->root.info, other->root.info);
 	return told;
 }
 

@@ -41,6 +41,7 @@ extern bool told_is_privileged;
 extern unsigned int told_asked;
 
 struct told *told_new(struct kunit *test);
+struct told *told_new_beside(struct kunit *test, struct told *other);
 struct res_counter *told_counter(struct kunit *test, struct told *told,
 				 struct res_counter *parent);
 u64 told_capacity(struct res_root *root, enum bc_severity severity);
