@@ -329,6 +329,7 @@ struct res_counter {
  * @charged: units charged since reset, descendants included
  * @uncharged: units uncharged since reset, descendants included
  * @kinds: units of each kind that objects hold, descendants' included
+ * @all_kinds: units that objects hold, descendants' included, of a kind or not
  * @failcnt: charges refused here since reset
  */
 struct res_snapshot {
@@ -346,6 +347,7 @@ struct res_snapshot {
 	u64	charged;
 	u64	uncharged;
 	u64	kinds[RES_KINDS];
+	u64	all_kinds;
 	u64	failcnt;
 };
 

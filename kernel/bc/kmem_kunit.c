@@ -26,7 +26,7 @@
 #include <bc/beancounter.h>
 #include <bc/kmem.h>
 
-enum { SLAB, PAGE, VMALLOC };
+enum { PAGE, VMALLOC, SLAB };
 
 static struct beancounter *bc;
 static struct res_snapshot snap;
@@ -43,8 +43,9 @@ static void expect_usage(struct kunit *test, u64 n, unsigned int kind)
 	unsigned int i;
 
 	KUNIT_EXPECT_EQ(test, n, usage());
-	for (i = 0; i < RES_KINDS; i++)
+	for (i = PAGE; i < SLAB; i++)
 		KUNIT_EXPECT_EQ(test, i == kind ? n : 0, snap.kinds[i]);
+	KUNIT_EXPECT_EQ(test, n, snap.all_kinds);
 }
 
 static void expect_nothing(struct kunit *test)
