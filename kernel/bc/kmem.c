@@ -230,31 +230,23 @@ kmem_charge_slowpath(u64 n, enum kmem_kind kind, gfp_t gfp)
 	return owner;
 }
 
-/* From this CPU's stock for what the current task charges; NULL: there was too little. */
-static __always_inline struct res_owner *kmem_charge_stock(u64 n,
-							   enum kmem_kind kind)
+/*
+ * From this CPU's stock, with preemption off since @owner was read. It is only compared: a
+ * slot is open for no group that is gone, nor for what is no owner.
+ */
+static __always_inline bool kmem_charge_stock(struct res_owner *owner, u64 n,
+					      enum kmem_kind kind)
 {
-	struct res_owner *owner;
-	bool charged;
-
-	/*
-	 * Without preemption, the task's owner does not go away, and no other task comes
-	 * in between. A scope's owner is kept by the caller that has opened the scope. What
-	 * is no owner has no slot.
-	 */
-	preempt_disable();
-	owner = current->bc_active ?: READ_ONCE(current->bc_owner);
-	charged = kind == KMEM_SLAB ?
-		  res_stock_charge(&kmem_stock, owner, n) :
-		  res_stock_charge_kind(&kmem_stock, owner, n, kind);
-	preempt_enable();
-	return likely(charged) ? owner : NULL;
+	if (kind == KMEM_SLAB)
+		return res_stock_charge(&kmem_stock, owner, n);
+	return res_stock_charge_kind(&kmem_stock, owner, n, kind);
 }
 
 #ifdef CONFIG_MEMCG
-static __always_inline bool kmem_in_memcg_scope(void)
+static __always_inline bool kmem_in_scope(void)
 {
-	return current->active_memcg;
+	return (unsigned long)current->active_memcg |
+	       (unsigned long)current->bc_active;
 }
 
 /*
@@ -267,7 +259,7 @@ static struct res_owner *kmem_get_memcg_scope(void)
 	struct mem_cgroup *memcg = current->active_memcg;
 	bool own;
 
-	if (current->bc_active)
+	if (!memcg || current->bc_active)
 		return NULL;
 	rcu_read_lock();
 	own = task_css(current, memory_cgrp_id) == &memcg->css;
@@ -275,9 +267,9 @@ static struct res_owner *kmem_get_memcg_scope(void)
 	return own ? NULL : __bc_kmem_get_of(&memcg->css);
 }
 #else
-static __always_inline bool kmem_in_memcg_scope(void)
+static __always_inline bool kmem_in_scope(void)
 {
-	return false;
+	return current->bc_active;
 }
 
 static struct res_owner *kmem_get_memcg_scope(void)
@@ -286,17 +278,24 @@ static struct res_owner *kmem_get_memcg_scope(void)
 }
 #endif
 
-/* kmem_charge() in a scope of memcg's, as of a page's buffer heads. */
-static struct res_owner *kmem_charge_memcg_scope(u64 n, enum kmem_kind kind,
-						 gfp_t gfp)
+/*
+ * kmem_charge() in a scope, of kmem's own or of memcg's. Mostly it names the task's own group
+ * (events that the task itself watches, buffer heads of its pages), or one that takes turns
+ * with it: that has stock here as well.
+ */
+static struct res_owner *kmem_charge_scope(u64 n, enum kmem_kind kind, gfp_t gfp)
 {
 	struct res_owner *scope = kmem_get_memcg_scope();
 	struct res_owner *owner;
+	bool charged;
 
 	if (scope)
 		bc_set_active(scope);
-	owner = kmem_charge_stock(n, kind);
-	if (!owner)
+	preempt_disable();
+	owner = current->bc_active ?: READ_ONCE(current->bc_owner);
+	charged = kmem_charge_stock(owner, n, kind);
+	preempt_enable();
+	if (!charged)
 		owner = kmem_charge_slowpath(n, kind, gfp);
 	if (scope) {
 		bc_set_active(NULL);
@@ -308,8 +307,8 @@ static struct res_owner *kmem_charge_memcg_scope(u64 n, enum kmem_kind kind,
 /* Where kmem_charge_fastpath() gives up. */
 static noinline struct res_owner *__kmem_charge(u64 n, enum kmem_kind kind, gfp_t gfp)
 {
-	if (in_task() && kmem_in_memcg_scope())
-		return kmem_charge_memcg_scope(n, kind, gfp);
+	if (in_task() && kmem_in_scope())
+		return kmem_charge_scope(n, kind, gfp);
 	return kmem_charge_slowpath(n, kind, gfp);
 }
 
@@ -317,9 +316,17 @@ static noinline struct res_owner *__kmem_charge(u64 n, enum kmem_kind kind, gfp_
 static __always_inline struct res_owner *kmem_charge_fastpath(u64 n,
 							      enum kmem_kind kind)
 {
-	if (unlikely(!in_task() || kmem_in_memcg_scope()))
+	struct res_owner *owner;
+	bool charged;
+
+	if (unlikely(!in_task() || kmem_in_scope()))
 		return NULL;
-	return kmem_charge_stock(n, kind);
+	/* The group of a task that is moved can be removed, a grace period later. */
+	preempt_disable();
+	owner = READ_ONCE(current->bc_owner);
+	charged = kmem_charge_stock(owner, n, kind);
+	preempt_enable();
+	return likely(charged) ? owner : NULL;
 }
 
 /* Returns what was charged; NULL: nothing; or -ENOMEM. */
@@ -456,16 +463,16 @@ static bool kmem_page_set(struct page *page, unsigned int order,
 			  struct res_owner *owner)
 {
 	struct page_ext *first = page_ext_get(page), *ext = first;
-	unsigned int i;
+	unsigned int n = 1 << order;
 
 	BUILD_BUG_ON(PAGE_BC_CHARGED & ~OBJEXTS_FLAGS_MASK);
 	if (unlikely(!first))
 		return false;
-	for (i = 0; i < 1 << order; i++) {
+	do {
 		*kmem_page_place(ext) = owner;
 		ext = page_ext_next(ext);
-		page[i].memcg_data |= PAGE_BC_CHARGED;
-	}
+		page++->memcg_data |= PAGE_BC_CHARGED;
+	} while (--n);
 	page_ext_put(first);
 	return true;
 }
@@ -473,16 +480,15 @@ static bool kmem_page_set(struct page *page, unsigned int order,
 static struct res_owner *kmem_page_take(struct page *page, unsigned int order)
 {
 	struct page_ext *first = page_ext_get(page), *ext = first;
-	struct res_owner *owner;
-	unsigned int i;
+	struct res_owner *owner = *kmem_page_place(first);
+	unsigned int n = 1 << order;
 
-	owner = *kmem_page_place(first);
-	for (i = 0; i < 1 << order; i++) {
+	do {
 		VM_WARN_ON_ONCE(*kmem_page_place(ext) != owner);
 		*kmem_page_place(ext) = NULL;
 		ext = page_ext_next(ext);
-		page[i].memcg_data &= ~PAGE_BC_CHARGED;
-	}
+		page++->memcg_data &= ~PAGE_BC_CHARGED;
+	} while (--n);
 	page_ext_put(first);
 	return owner;
 }
@@ -521,16 +527,22 @@ static bool kmem_page_charged(struct page *page)
 }
 #endif
 
+/* Of what the page allocator can have at all. */
+static unsigned int kmem_page_bytes(unsigned int order)
+{
+	return (unsigned int)PAGE_SIZE << order;
+}
+
 struct res_owner *__bc_page_charge(gfp_t gfp, unsigned int order)
 {
-	return kmem_charge(PAGE_SIZE << order, KMEM_PAGE, gfp);
+	return kmem_charge(kmem_page_bytes(order), KMEM_PAGE, gfp);
 }
 
 void __bc_page_commit(struct page *page, unsigned int order,
 		      struct res_owner *owner)
 {
 	if (unlikely(!page || !kmem_page_set(page, order, owner)))
-		kmem_uncharge(owner, PAGE_SIZE << order, KMEM_PAGE);
+		kmem_uncharge(owner, kmem_page_bytes(order), KMEM_PAGE);
 }
 
 /*
@@ -539,7 +551,8 @@ void __bc_page_commit(struct page *page, unsigned int order,
  */
 void __bc_page_uncharge(struct page *page, unsigned int order)
 {
-	kmem_uncharge(kmem_page_take(page, order), PAGE_SIZE << order, KMEM_PAGE);
+	kmem_uncharge(kmem_page_take(page, order), kmem_page_bytes(order),
+		      KMEM_PAGE);
 }
 
 /* Areas and stacks: one charge, whose owner is in the vm_struct. */
