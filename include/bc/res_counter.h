@@ -375,6 +375,7 @@ struct res_owner * __must_check
 res_counter_charge(struct res_counter *counter, u64 n,
 		   enum bc_severity severity, bool may_block);
 void res_counter_uncharge(struct res_owner *owner, u64 n);
+void res_counter_uncharge_kind(struct res_owner *owner, u64 n, unsigned int kind);
 void res_counter_note(struct res_owner *owner, unsigned int kind, long n);
 struct res_owner *res_counter_move(struct res_owner *from, struct res_counter *to,
 				   u64 n);

@@ -341,8 +341,11 @@ kmem_charge(u64 n, enum kmem_kind kind, gfp_t gfp)
 static noinline void kmem_uncharge_slowpath(struct res_owner *owner, u64 n,
 					    enum kmem_kind kind)
 {
-	kmem_note(owner, kind, -(long)n);
-	res_counter_uncharge(owner, n);
+	/* One lock. */
+	if (kind == KMEM_SLAB)
+		res_counter_uncharge(owner, n);
+	else
+		res_counter_uncharge_kind(owner, n, kind);
 }
 
 static __always_inline void kmem_uncharge(struct res_owner *owner, u64 n,
