@@ -186,9 +186,9 @@ static __always_inline struct res_owner *kmem_active(void)
 /* Whether anything is charged, @active being what kmem_active() has returned. */
 static bool kmem_charges(struct res_owner *active)
 {
-	if (active)
-		return active != BC_NOBODY;
-	return in_task() && !IS_ERR_OR_NULL(READ_ONCE(current->bc_owner));
+	if (!active && in_task())
+		active = READ_ONCE(current->bc_owner);
+	return active && active != BC_NOBODY;
 }
 
 static __always_inline void kmem_note(struct res_owner *owner, enum kmem_kind kind,
