@@ -66,8 +66,6 @@ void __bc_page_commit(struct page *page, unsigned int order,
 void __bc_page_uncharge(struct page *page, unsigned int order);
 int __must_check __bc_vmalloc_charge(struct vm_struct *area, gfp_t gfp);
 void __bc_vmalloc_uncharge(struct vm_struct *area);
-bool __must_check __bc_slab_charge(struct kmem_cache *s, gfp_t flags, size_t nr,
-				   void **p);
 bool __must_check __bc_slab_post_charge(void *p, gfp_t flags);
 void __bc_slab_uncharge(struct res_owner *owner, unsigned int size);
 struct res_owner * __must_check __bc_percpu_charge(size_t size, gfp_t gfp);

@@ -65,13 +65,35 @@ bc_slab_place(struct kmem_cache *s, struct slab *slab, void *object)
  *
  * Objects with no memory for their owners are left uncharged.
  *
- * Context: Any context but NMI; as @flags say.
+ * Context: Any context but NMI; as @flags say. After bc_kmem_charges().
  * Return: Whether they may be used. If not, they are to be freed.
  */
-static __always_inline bool __must_check
-bc_slab_charge(struct kmem_cache *s, gfp_t flags, size_t nr, void **p)
+bool __must_check bc_slab_charge(struct kmem_cache *s, gfp_t flags, size_t nr,
+				 void **p);
+
+/* What an object was charged, for the usual one in as few steps as there can be. */
+static __always_inline void bc_object_uncharge(struct kmem_cache *s,
+					       struct slab *slab, void *object)
 {
-	return !bc_kmem_charges() || __bc_slab_charge(s, flags, nr, p);
+	struct res_owner **place, *owner;
+	struct slabobj_ext *exts;
+
+	if (likely(bc_slab_has_owner(s, object))) {
+		place = kasan_reset_tag(object) + s->bc_offset;
+		owner = *place;
+		if (likely(!owner))
+			return;
+	} else {
+		exts = slab_obj_exts(slab);
+		if (likely(!exts))
+			return;
+		place = &exts[obj_to_index(s, slab, object)].bc;
+		owner = *place;
+		if (!owner)
+			return;
+	}
+	*place = NULL;
+	__bc_slab_uncharge(owner, s->size);
 }
 
 /**
@@ -86,21 +108,11 @@ bc_slab_charge(struct kmem_cache *s, gfp_t flags, size_t nr, void **p)
 static __always_inline void bc_slab_uncharge(struct kmem_cache *s,
 					     struct slab *slab, void **p, int nr)
 {
-	struct res_owner **place, *owner;
 	int i;
 
-	if (!bc_kmem_online())
-		return;
-	for (i = 0; i < nr; i++) {
-		place = bc_slab_place(s, slab, p[i]);
-		if (!place)
-			continue;
-		owner = *place;
-		if (!owner)
-			continue;
-		*place = NULL;
-		__bc_slab_uncharge(owner, s->size);
-	}
+	if (bc_kmem_online())
+		for (i = 0; i < nr; i++)
+			bc_object_uncharge(s, slab, p[i]);
 }
 
 #else

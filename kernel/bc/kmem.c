@@ -652,7 +652,7 @@ static noinline bool kmem_slab_charge_slowpath(struct kmem_cache *s,
 	return true;
 }
 
-bool __bc_slab_charge(struct kmem_cache *s, gfp_t flags, size_t nr, void **p)
+bool bc_slab_charge(struct kmem_cache *s, gfp_t flags, size_t nr, void **p)
 {
 	struct res_owner **place, *owner;
 	void *object = *p;
@@ -697,7 +697,7 @@ bool __bc_slab_post_charge(void *p, gfp_t flags)
 	place = bc_slab_place(s, folio_slab(folio), p);
 	if (place && *place)
 		return true;
-	return __bc_slab_charge(s, flags, 1, &p);
+	return bc_slab_charge(s, flags, 1, &p);
 }
 
 void __bc_slab_uncharge(struct res_owner *owner, unsigned int size)
