@@ -203,6 +203,7 @@ struct bc_single {
  *	they can use bc_read_amount() and bc_show_amount()
  * @kinds: what kinds of units there are, by the words that the file "stat" has for
  *	them, if any are told apart: see bc_note()
+ * @other_kind: the word for units that were noted as none of @kinds, which costs nothing
  * @init: a new group; may fail with an errno. Task context.
  * @fini: the group that @init has seen is freed
  * @change: a limit or barrier is about to be set to @val by a write to it, not
@@ -235,6 +236,7 @@ struct bc_resource {
 	const char		*own_event;
 	const struct cftype	*files;
 	const char		*kinds[RES_KINDS];
+	const char		*other_kind;
 
 	int (*init)(struct beancounter *bc);
 	void (*fini)(struct beancounter *bc);

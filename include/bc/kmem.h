@@ -5,6 +5,7 @@
 #ifndef _BC_KMEM_H
 #define _BC_KMEM_H
 
+#include <linux/atomic.h>
 #include <linux/cgroup.h>
 #include <linux/err.h>
 #include <linux/gfp_types.h>
@@ -17,12 +18,10 @@
 #include <bc/kmem_refuse.h>
 
 struct cgroup_subsys_state;
+struct css_set;
 struct kmem_cache;
 struct page_ext_operations;
 struct res_owner;
-struct slab;
-struct slabobj_ext;
-struct vm_struct;
 
 /* The mark of the beancounter patches, on which memcg's is a later variation. */
 #define __GFP_BC	__GFP_ACCOUNT
@@ -31,6 +30,19 @@ struct vm_struct;
 
 /* For bc_set_active(): nobody is charged. NULL: whoever would be without that. */
 #define BC_NOBODY	((struct res_owner *)ERR_PTR(-ESRCH))
+
+/* In current->bc_owner: the group has to be looked up, as the task has left it in exit. */
+#define BC_LOOK_UP	((struct res_owner *)ERR_PTR(-EAGAIN))
+
+/*
+ * In page->memcg_data of a page that is no slab's: kmem has charged this page. The bit is
+ * the first that memcg has no use for, and among those that it masks.
+ */
+#if defined(CONFIG_BC_KMEM) && defined(CONFIG_MEMCG)
+#define PAGE_BC_CHARGED	((unsigned long)__NR_MEMCG_DATA_FLAGS)
+#else
+#define PAGE_BC_CHARGED	0UL
+#endif
 
 #ifdef CONFIG_BC_KMEM
 
@@ -52,16 +64,15 @@ struct res_owner * __must_check __bc_page_charge(gfp_t gfp, unsigned int order);
 void __bc_page_commit(struct page *page, unsigned int order,
 		      struct res_owner *owner);
 void __bc_page_uncharge(struct page *page, unsigned int order);
-void __bc_vmalloc_note(struct page **pages, unsigned int nr);
-int __must_check __bc_stack_charge(struct vm_struct *vm);
-void __bc_stack_uncharge(struct vm_struct *vm);
-bool __must_check __bc_slab_charge(struct kmem_cache *s, gfp_t flags, size_t nr,
-				   void **p);
+int __must_check __bc_vmalloc_charge(struct vm_struct *area, gfp_t gfp);
+void __bc_vmalloc_uncharge(struct vm_struct *area);
 bool __must_check __bc_slab_post_charge(void *p, gfp_t flags);
-void __bc_slab_uncharge(struct kmem_cache *s, struct slab *slab, void *obj,
-			struct slabobj_ext *exts);
+void __bc_slab_uncharge(struct res_owner *owner, unsigned int size);
 struct res_owner * __must_check __bc_percpu_charge(size_t size, gfp_t gfp);
-void __bc_percpu_uncharge(struct res_owner *owner, size_t size);
+void __bc_percpu_commit(struct res_owner **place, struct res_owner *owner,
+			size_t size);
+void __bc_percpu_uncharge(struct res_owner **place, size_t size);
+void __bc_kmem_fork(struct task_struct *child, struct css_set *cset);
 struct res_owner *__bc_kmem_get_current(void);
 struct res_owner *__bc_kmem_get_of(struct cgroup_subsys_state *css);
 void __bc_kmem_put(struct res_owner *owner);
@@ -88,33 +99,19 @@ static inline void __bc_page_uncharge(struct page *page, unsigned int order)
 {
 }
 
-static inline void __bc_vmalloc_note(struct page **pages, unsigned int nr)
-{
-}
-
-static inline int __must_check __bc_stack_charge(struct vm_struct *vm)
+static inline int __must_check
+__bc_vmalloc_charge(struct vm_struct *area, gfp_t gfp)
 {
 	return 0;
 }
 
-static inline void __bc_stack_uncharge(struct vm_struct *vm)
+static inline void __bc_vmalloc_uncharge(struct vm_struct *area)
 {
-}
-
-static inline bool __must_check
-__bc_slab_charge(struct kmem_cache *s, gfp_t flags, size_t nr, void **p)
-{
-	return true;
 }
 
 static inline bool __must_check __bc_slab_post_charge(void *p, gfp_t flags)
 {
 	return true;
-}
-
-static inline void __bc_slab_uncharge(struct kmem_cache *s, struct slab *slab,
-				      void *obj, struct slabobj_ext *exts)
-{
 }
 
 static inline struct res_owner * __must_check
@@ -123,7 +120,17 @@ __bc_percpu_charge(size_t size, gfp_t gfp)
 	return NULL;
 }
 
-static inline void __bc_percpu_uncharge(struct res_owner *owner, size_t size)
+static inline void __bc_percpu_commit(struct res_owner **place,
+				      struct res_owner *owner, size_t size)
+{
+}
+
+static inline void __bc_percpu_uncharge(struct res_owner **place, size_t size)
+{
+}
+
+static inline void __bc_kmem_fork(struct task_struct *child,
+				  struct css_set *cset)
 {
 }
 
@@ -180,29 +187,87 @@ static __always_inline bool kmem_accounting(void)
 }
 
 /**
+ * bc_kmem_charges() - whether the current task charges anything to a group
+ *
+ * A task of the root group and a kernel thread do not, unless they act for a group:
+ * they are told from the others by one word. An interrupt gets the answer of the task
+ * that it has interrupted, and asks once more.
+ *
+ * The word is the owner of the task's group. It is written by the parent when the task is
+ * made, under cgroup_mutex when the task is moved, and by the task itself, which never
+ * replaces one group by another: see bc_set_active(). Only its own task follows it, and
+ * does so while the group is kept from being removed: see kmem_charge_fastpath().
+ *
+ * Context: Any context but NMI.
+ * Return: false: nothing is charged.
+ */
+static __always_inline bool bc_kmem_charges(void)
+{
+#ifdef CONFIG_BC_KMEM
+	return bc_kmem_online() && READ_ONCE(current->bc_owner);
+#else
+	return false;
+#endif
+}
+
+/**
+ * bc_kmem_fork() - have a new task charge its group
+ * @child: the task, which does not run yet
+ * @cset: of the groups that it will be in; cgroup core keeps it from being moved until it
+ *	is there
+ *
+ * Context: Task context.
+ */
+static inline void bc_kmem_fork(struct task_struct *child, struct css_set *cset)
+{
+	/* Without groups the owner is that of its parent: none. */
+	if (bc_kmem_online())
+		__bc_kmem_fork(child, cset);
+}
+
+/**
+ * bc_kmem_exit() - a task begins to exit
+ * @task: the current task, with PF_EXITING
+ *
+ * From here on it is not moved any more, but its group can be removed. What the task still
+ * charges goes to the group, or to the nearest one above that is there.
+ *
+ * Context: Task context.
+ */
+static inline void bc_kmem_exit(struct task_struct *task)
+{
+#ifdef CONFIG_BC_KMEM
+	if (bc_kmem_charges())
+		WRITE_ONCE(task->bc_owner, BC_LOOK_UP);
+#endif
+}
+
+/**
  * bc_page_charge() - charge pages that are about to be allocated
- * @gfp: the flags of the allocation, with __GFP_BC
+ * @gfp: the flags of the allocation
  * @order: of the allocation
  *
  * Context: Any context but NMI; as @gfp says.
  * Return: For bc_page_commit(); an errno: they are not to be allocated.
  */
-static inline struct res_owner * __must_check
+static __always_inline struct res_owner * __must_check
 bc_page_charge(gfp_t gfp, unsigned int order)
 {
-	return bc_kmem_online() ? __bc_page_charge(gfp, order) : NULL;
+	if (!(gfp & __GFP_BC) || !bc_kmem_charges())
+		return NULL;
+	return __bc_page_charge(gfp, order);
 }
 
 /**
- * bc_page_commit() - have pages that were charged for remember it
+ * bc_page_commit() - note the owner of pages that were charged
  * @page: the first of the pages; %NULL: there were none, and they are uncharged
  * @order: as bc_page_charge() was told
  * @owner: what it has returned
  *
- * Context: Any context but NMI.
+ * Context: Any context but NMI. No other CPU knows the pages yet.
  */
-static inline void bc_page_commit(struct page *page, unsigned int order,
-				  struct res_owner *owner)
+static __always_inline void bc_page_commit(struct page *page, unsigned int order,
+					   struct res_owner *owner)
 {
 	if (owner)
 		__bc_page_commit(page, order, owner);
@@ -213,67 +278,48 @@ static inline void bc_page_commit(struct page *page, unsigned int order,
  * @page: the first of the pages, which are being freed, or given to user memory
  * @order: how many; it does not matter what they were allocated with
  *
- * Context: Any context but NMI.
+ * Context: Any context but NMI. No other CPU has the pages any more.
  */
-static inline void bc_page_uncharge(struct page *page, unsigned int order)
+static __always_inline void bc_page_uncharge(struct page *page,
+					     unsigned int order)
 {
-	if (bc_kmem_online())
+#ifdef CONFIG_BC_KMEM
+#ifdef CONFIG_MEMCG
+	if (bc_kmem_online() && unlikely(page->memcg_data & PAGE_BC_CHARGED))
 		__bc_page_uncharge(page, order);
+#else
+	if (bc_kmem_online() && unlikely(page->_unused_slab_obj_exts))
+		__bc_page_uncharge(page, order);
+#endif
+#endif
 }
 
 /**
- * bc_vmalloc_note() - have pages count as vmalloc, if they are charged
- * @pages: single pages
- * @nr: how many
+ * bc_vmalloc_charge() - charge the pages of an area as a whole
+ * @area: the area, which has no owner; its pages are not charged themselves
+ * @gfp: the flags of the allocation
  *
- * Context: Any context but NMI.
- */
-static inline void bc_vmalloc_note(struct page **pages, unsigned int nr)
-{
-	if (bc_kmem_online())
-		__bc_vmalloc_note(pages, nr);
-}
-
-/**
- * bc_stack_charge() - charge a new task's stack
- * @vm: the stack, vmalloced without __GFP_BC as it may have been another task's
- *
- * Context: Task context; may sleep.
+ * Context: Task context; as @gfp says.
  * Return: 0 or -ENOMEM.
  */
-static inline int __must_check bc_stack_charge(struct vm_struct *vm)
+static inline int __must_check bc_vmalloc_charge(struct vm_struct *area,
+						 gfp_t gfp)
 {
-	return bc_kmem_online() ? __bc_stack_charge(vm) : 0;
+	if (!(gfp & __GFP_BC) || !bc_kmem_charges())
+		return 0;
+	return __bc_vmalloc_charge(area, gfp);
 }
 
 /**
- * bc_stack_uncharge() - return what a stack was charged, if it was
- * @vm: the stack, of which its task has no more use
+ * bc_vmalloc_uncharge() - return what an area was charged, if it was
+ * @area: the area, which is being freed, or of which its user has no more use
  *
- * Context: Task context.
+ * Context: Any context but NMI.
  */
-static inline void bc_stack_uncharge(struct vm_struct *vm)
+static inline void bc_vmalloc_uncharge(struct vm_struct *area)
 {
 	if (bc_kmem_online())
-		__bc_stack_uncharge(vm);
-}
-
-/**
- * bc_slab_charge() - charge objects that were just allocated
- * @s: their cache
- * @flags: of the allocation
- * @nr: how many objects
- * @p: the objects; a single one may be %NULL, which is charged to nobody
- *
- * Objects with no memory for their owners are left uncharged.
- *
- * Context: Any context but NMI; as @flags say.
- * Return: Whether they may be used. If not, they are to be freed.
- */
-static __always_inline bool __must_check
-bc_slab_charge(struct kmem_cache *s, gfp_t flags, size_t nr, void **p)
-{
-	return !bc_kmem_online() || __bc_slab_charge(s, flags, nr, p);
+		__bc_vmalloc_uncharge(area);
 }
 
 /**
@@ -288,7 +334,7 @@ bc_slab_charge(struct kmem_cache *s, gfp_t flags, size_t nr, void **p)
  */
 static inline bool __must_check bc_slab_post_charge(void *p, gfp_t flags)
 {
-	return !bc_kmem_online() || __bc_slab_post_charge(p, flags);
+	return !bc_kmem_charges() || __bc_slab_post_charge(p, flags);
 }
 
 /**
@@ -297,28 +343,42 @@ static inline bool __must_check bc_slab_post_charge(void *p, gfp_t flags)
  * @gfp: the flags of the allocation
  *
  * Context: Any context but NMI; as @gfp says.
- * Return: For bc_percpu_uncharge() with the same @size; %NULL: nobody was charged;
- * an errno: it is not to be allocated.
+ * Return: For bc_percpu_commit(); an errno: it is not to be allocated.
  */
 static inline struct res_owner * __must_check
 bc_percpu_charge(size_t size, gfp_t gfp)
 {
-	if (!bc_kmem_online() || !(gfp & __GFP_BC))
+	if (!(gfp & __GFP_BC) || !bc_kmem_charges())
 		return NULL;
 	return __bc_percpu_charge(size, gfp);
 }
 
 /**
- * bc_percpu_uncharge() - return what bc_percpu_charge() has taken
- * @owner: what that has returned
+ * bc_percpu_commit() - note the owner of percpu memory that was charged
+ * @place: where to; %NULL: there is no place or no memory, and it is uncharged
+ * @owner: what bc_percpu_charge() has returned
  * @size: as that was told
  *
- * Context: Any context but NMI.
+ * Context: Any context but NMI. No other CPU knows the memory yet.
  */
-static inline void bc_percpu_uncharge(struct res_owner *owner, size_t size)
+static inline void bc_percpu_commit(struct res_owner **place,
+				    struct res_owner *owner, size_t size)
 {
 	if (owner)
-		__bc_percpu_uncharge(owner, size);
+		__bc_percpu_commit(place, owner, size);
+}
+
+/**
+ * bc_percpu_uncharge() - return what percpu memory was charged, if it was
+ * @place: where its owner is; %NULL: nowhere
+ * @size: as bc_percpu_charge() was told
+ *
+ * Context: Any context but NMI. No other CPU has the memory any more.
+ */
+static inline void bc_percpu_uncharge(struct res_owner **place, size_t size)
+{
+	if (bc_kmem_online() && place)
+		__bc_percpu_uncharge(place, size);
 }
 
 /*
@@ -353,22 +413,6 @@ static inline struct res_owner *bc_kmem_get_of(struct cgroup_subsys_state *css)
 }
 
 /**
- * bc_kmem_get_memcg() - the kmem group that a memcg is in
- * @memcg: the memcg, %NULL: none
- *
- * Context: Any context but NMI.
- * Return: As bc_kmem_get_of().
- */
-static inline struct res_owner *bc_kmem_get_memcg(struct mem_cgroup *memcg)
-{
-#ifdef CONFIG_MEMCG
-	return bc_kmem_get_of(memcg ? &memcg->css : NULL);
-#else
-	return NULL;
-#endif
-}
-
-/**
  * bc_kmem_put() - an owner is no longer needed
  * @owner: what one of the above has returned, or %NULL
  *
@@ -381,17 +425,22 @@ static inline void bc_kmem_put(struct res_owner *owner)
 }
 
 /**
- * bc_set_active() - from here on, kernel memory is charged to somebody else
- * @owner: whom to charge: what bc_kmem_get_current() or one like it has returned
+ * bc_set_active() - from here on, kernel memory is charged to another group
+ * @owner: what to charge: what bc_kmem_get_current() or one like it has returned
  *	and is kept until the end; %BC_NOBODY; or %NULL, to charge the current task's
  *	group again
  *
  * What is allocated with __GFP_BC counts. For the current task or, in an interrupt,
  * until that ends. The end of the scope is a call with what this has returned;
- * scopes nest.
+ * scopes nest. One that names the task's own group changes nothing.
+ *
+ * A task that charges nothing by itself leaves the allocators' hooks at once, as its
+ * bc_owner is %NULL; in a scope it is %BC_NOBODY. Another CPU may move the task to a group
+ * meanwhile. Hence the exchanges: the owner of a group, which that CPU has written, stays.
+ * If it moves it out of a group, the rest of the scope is charged to nothing.
  *
  * Context: Any context but NMI.
- * Return: Whom it was charged to before.
+ * Return: What was charged before.
  */
 static inline struct res_owner *bc_set_active(struct res_owner *owner)
 {
@@ -404,6 +453,13 @@ static inline struct res_owner *bc_set_active(struct res_owner *owner)
 	} else {
 		old = this_cpu_read(bc_int_active);
 		this_cpu_write(bc_int_active, owner);
+	}
+	if (!IS_ERR_OR_NULL(owner)) {
+		if (!READ_ONCE(current->bc_owner))
+			cmpxchg(&current->bc_owner, NULL, BC_NOBODY);
+	} else if (unlikely(READ_ONCE(current->bc_owner) == BC_NOBODY) &&
+		   !current->bc_active && !this_cpu_read(bc_int_active)) {
+		cmpxchg(&current->bc_owner, BC_NOBODY, NULL);
 	}
 #endif
 	return old;

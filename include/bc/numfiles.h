@@ -5,6 +5,7 @@
 #ifndef _BC_NUMFILES_H
 #define _BC_NUMFILES_H
 
+#include <linux/cgroup.h>
 #include <linux/err.h>
 #include <linux/fs.h>
 #include <linux/jump_label.h>
@@ -18,6 +19,17 @@ void __bc_file_uncharge(struct res_owner *owner);
 bool __must_check __bc_file_covered(void);
 void bc_max_files_changed(void);
 
+/* A task of the root group opens files without a call. */
+static __always_inline bool bc_file_charges(void)
+{
+	bool charges;
+
+	rcu_read_lock();
+	charges = task_css(current, numfiles_cgrp_id)->parent;
+	rcu_read_unlock();
+	return charges;
+}
+
 /**
  * bc_file_charge() - charge a file to the group of the task that opens it
  * @file: a new file, zeroed
@@ -30,7 +42,7 @@ static inline int __must_check bc_file_charge(struct file *file)
 {
 	struct res_owner *owner;
 
-	if (!static_branch_unlikely(&bc_numfiles_key))
+	if (!static_branch_unlikely(&bc_numfiles_key) || !bc_file_charges())
 		return 0;
 	owner = __bc_file_charge();
 	if (IS_ERR(owner))

@@ -331,6 +331,7 @@ struct res_counter {
  * @charged: units charged since reset, descendants included
  * @uncharged: units uncharged since reset, descendants included
  * @kinds: units of each kind that objects hold, descendants' included
+ * @all_kinds: units that objects hold, descendants' included, of a kind or not
  * @failcnt: charges refused here since reset
  */
 struct res_snapshot {
@@ -348,6 +349,7 @@ struct res_snapshot {
 	u64	charged;
 	u64	uncharged;
 	u64	kinds[RES_KINDS];
+	u64	all_kinds;
 	u64	failcnt;
 };
 
@@ -376,6 +378,7 @@ struct res_owner * __must_check
 res_counter_charge(struct res_counter *counter, u64 n,
 		   enum bc_severity severity, bool may_block);
 void res_counter_uncharge(struct res_owner *owner, u64 n);
+void res_counter_uncharge_kind(struct res_owner *owner, u64 n, unsigned int kind);
 void res_counter_note(struct res_owner *owner, unsigned int kind, long n);
 struct res_owner *res_counter_move(struct res_owner *from, struct res_counter *to,
 				   u64 n);

@@ -423,6 +423,14 @@ static int bc_stat_show(struct seq_file *sf, void *v)
 	seq_printf(sf, "charged %llu\n", snap.charged);
 	seq_printf(sf, "uncharged %llu\n", snap.uncharged);
 	seq_printf(sf, "precharge %llu\n", snap.stocked);
+	if (bc->res->other_kind) {
+		u64 other = snap.all_kinds;
+
+		/* Kinds are counted each for itself: the sum may be more for a moment. */
+		for (i = 0; i < bc->res->state->root.kinds; i++)
+			other -= min(other, snap.kinds[i]);
+		seq_printf(sf, "%s %llu\n", bc->res->other_kind, other);
+	}
 	for (i = 0; i < bc->res->state->root.kinds; i++)
 		seq_printf(sf, "%s %llu\n", bc->res->kinds[i], snap.kinds[i]);
 	return 0;

@@ -9,23 +9,22 @@
  *
  * Owners
  *
- * A slab object's owner is in the vector that its slab has for such things (struct
- * slabobj_ext), a page's in page_ext, percpu memory's in its chunk. Whoever allocates
- * sets it before anybody else can know the memory, and who frees it takes it away
- * when nobody uses it any more; so no lock is needed, and it is returned once. Each
- * subpage of an allocation has its owner in its own page_ext: what is allocated as one
- * can be freed in parts, and nobody has to tell us when it is split. The low bit says
- * that a page counts as vmalloc.
+ * Each piece of memory that was charged has an owner: a slab object behind itself, or in the
+ * vector that its slab has for such things (see include/bc/kmem_slab.h), a page in page_ext or,
+ * without memcg, in the word of struct page that memcg would have, a vmalloc area and a stack
+ * in their vm_struct, percpu memory in its chunk. The CPU that allocates memory sets the owner
+ * before any other knows the memory, and the CPU that frees it takes it away when no other
+ * does any more; so no lock is needed, and it is returned once. Each subpage of an allocation
+ * has its owner for itself: what is allocated as one can be freed in parts.
  *
- * Where the vector cannot be had, the object belongs to nobody and is not charged,
- * as in memcg.
+ * Where there is no room for an owner, the memory is not charged, as in memcg.
  *
  * Order
  *
  * Pages are charged before they are allocated: a group that may have no more makes
  * the machine look for none. Objects are charged after that, since their slab has
- * most often been there already. What is charged is noted (slab, page, vmalloc)
- * while it is charged: after that begins and before it ends.
+ * most often been there already. What is charged as pages or vmalloc is noted while
+ * it is charged: after that begins and before it ends. The rest is slab objects.
  *
  * Refusals
  *
@@ -55,16 +54,12 @@
 
 #include "../../mm/slab.h"
 
-/* What the file "stat" tells apart. */
+/* What the file "stat" tells apart. Slab objects are what is none of the others. */
 enum kmem_kind {
-	KMEM_SLAB,
 	KMEM_PAGE,
 	KMEM_VMALLOC,
+	KMEM_SLAB,
 };
-
-/* Bits beside a page's owner. */
-#define KMEM_IS_VMALLOC		BIT(0)
-#define KMEM_BITS		BIT(0)
 
 /**
  * struct kmem_group - a group's account of kernel memory
@@ -106,7 +101,8 @@ static const struct bc_resource kmem_resource = {
 	/* A fork takes about as much as what memcg takes at a time. */
 	.batch_min	= SZ_32K,
 	.batch_max	= SZ_256K,
-	.kinds		= { "slab", "page", "vmalloc" },
+	.kinds		= { "page", "vmalloc" },
+	.other_kind	= "slab",
 	.init		= kmem_init,
 	.capacity	= kmem_capacity,
 	.limit_hit	= kmem_limit_hit,
@@ -123,8 +119,41 @@ kmem_css_alloc(struct cgroup_subsys_state *parent)
 	return bc_css_alloc(&kmem_resource, parent);
 }
 
+/* Has @task charge the group of @css, which cannot be removed meanwhile. */
+static void kmem_set_owner(struct task_struct *task,
+			   struct cgroup_subsys_state *css)
+{
+	struct res_owner *owner = NULL;
+
+	/* The root group's is NULL as well. */
+	if (!(task->flags & PF_KTHREAD))
+		owner = READ_ONCE(css_bc(css)->counter.owner);
+	WRITE_ONCE(task->bc_owner, owner);
+}
+
+/*
+ * Under cgroup_mutex, so that the group that a task has left stays until the task cannot find
+ * it here any more; but for a charge that has found it before, with preemption off: for that
+ * the owner stays a grace period longer.
+ */
+static void kmem_attach(struct cgroup_taskset *tset)
+{
+	struct cgroup_subsys_state *css;
+	struct task_struct *task;
+
+	cgroup_taskset_for_each(task, css, tset)
+		kmem_set_owner(task, css);
+}
+
+void __bc_kmem_fork(struct task_struct *child, struct css_set *cset)
+{
+	kmem_set_owner(child, cset->subsys[kmem_cgrp_id]);
+	child->bc_active = NULL;
+}
+
 struct cgroup_subsys kmem_cgrp_subsys = {
 	.css_alloc	= kmem_css_alloc,
+	.attach		= kmem_attach,
 	BC_CSS_CALLBACKS,
 };
 
@@ -148,25 +177,25 @@ static enum bc_severity kmem_severity(gfp_t gfp, struct res_owner *active)
 	return BC_BARRIER;
 }
 
-/* Who is charged instead of the current task's group: see bc_set_active(). */
+/* What is charged instead of the current task's group: see bc_set_active(). */
 static __always_inline struct res_owner *kmem_active(void)
 {
 	return in_task() ? current->bc_active : this_cpu_read(bc_int_active);
 }
 
-/* Whether anybody is charged, @active being what kmem_active() has returned. */
+/* Whether anything is charged, @active being what kmem_active() has returned. */
 static bool kmem_charges(struct res_owner *active)
 {
-	bool charges;
+	if (!active && in_task())
+		active = READ_ONCE(current->bc_owner);
+	return active && active != BC_NOBODY;
+}
 
-	if (active)
-		return active != BC_NOBODY;
-	if (!in_task() || (current->flags & PF_KTHREAD))
-		return false;
-	rcu_read_lock();
-	charges = task_css(current, kmem_cgrp_id)->parent;
-	rcu_read_unlock();
-	return charges;
+static __always_inline void kmem_note(struct res_owner *owner, enum kmem_kind kind,
+				      long n)
+{
+	if (kind != KMEM_SLAB)
+		bc_note(&kmem_resource, owner, kind, n);
 }
 
 static noinline struct res_owner *
@@ -196,46 +225,127 @@ kmem_charge_slowpath(u64 n, enum kmem_kind kind, gfp_t gfp)
 		if (in_task())
 			current->bc_refused = true;
 	} else if (owner) {
-		bc_note(&kmem_resource, owner, kind, n);
+		kmem_note(owner, kind, n);
 	}
 	return owner;
 }
 
 /*
- * The usual charge: of a task's group, from stock. Returns whom was charged; NULL: it
- * is a matter of kmem_charge_slowpath().
+ * From this CPU's stock, with preemption off since @owner was read. It is only compared: a
+ * slot is open for no group that is gone, nor for what is no owner.
  */
+static __always_inline bool kmem_charge_stock(struct res_owner *owner, u64 n,
+					      enum kmem_kind kind)
+{
+	if (kind == KMEM_SLAB)
+		return res_stock_charge(&kmem_stock, owner, n);
+	return res_stock_charge_kind(&kmem_stock, owner, n, kind);
+}
+
+#ifdef CONFIG_MEMCG
+static __always_inline bool kmem_in_scope(void)
+{
+	return (unsigned long)current->active_memcg |
+	       (unsigned long)current->bc_active;
+}
+
+/*
+ * What memcg's scope (set_active_memcg()) means for kmem: the kmem group that the memcg is
+ * in, with a reference; NULL: the task's own, which it also is where kmem is in another
+ * hierarchy. A scope of kmem's own says more.
+ */
+static struct res_owner *kmem_get_memcg_scope(void)
+{
+	struct mem_cgroup *memcg = current->active_memcg;
+	bool own;
+
+	if (!memcg || current->bc_active)
+		return NULL;
+	rcu_read_lock();
+	own = task_css(current, memory_cgrp_id) == &memcg->css;
+	rcu_read_unlock();
+	return own ? NULL : __bc_kmem_get_of(&memcg->css);
+}
+#else
+static __always_inline bool kmem_in_scope(void)
+{
+	return current->bc_active;
+}
+
+static struct res_owner *kmem_get_memcg_scope(void)
+{
+	return NULL;
+}
+#endif
+
+/*
+ * kmem_charge() in a scope, of kmem's own or of memcg's. Mostly it names the task's own group
+ * (events that the task itself watches, buffer heads of its pages), or one that takes turns
+ * with it: that has stock here as well.
+ */
+static struct res_owner *kmem_charge_scope(u64 n, enum kmem_kind kind, gfp_t gfp)
+{
+	struct res_owner *scope = kmem_get_memcg_scope();
+	struct res_owner *owner;
+	bool charged;
+
+	if (scope)
+		bc_set_active(scope);
+	preempt_disable();
+	owner = current->bc_active ?: READ_ONCE(current->bc_owner);
+	charged = kmem_charge_stock(owner, n, kind);
+	preempt_enable();
+	if (!charged)
+		owner = kmem_charge_slowpath(n, kind, gfp);
+	if (scope) {
+		bc_set_active(NULL);
+		bc_kmem_put(scope);
+	}
+	return owner;
+}
+
+/* Where kmem_charge_fastpath() gives up. */
+static noinline struct res_owner *__kmem_charge(u64 n, enum kmem_kind kind, gfp_t gfp)
+{
+	if (in_task() && kmem_in_scope())
+		return kmem_charge_scope(n, kind, gfp);
+	return kmem_charge_slowpath(n, kind, gfp);
+}
+
+/* The usual charge. Returns what was charged; NULL: it is a matter of __kmem_charge(). */
 static __always_inline struct res_owner *kmem_charge_fastpath(u64 n,
 							      enum kmem_kind kind)
 {
 	struct res_owner *owner;
 	bool charged;
 
-	if (unlikely(!in_task() || current->bc_active ||
-		     (current->flags & PF_KTHREAD)))
+	if (unlikely(!in_task() || kmem_in_scope()))
 		return NULL;
-	/* Without preemption, the group and its owner do not go away. */
+	/* The group of a task that is moved can be removed, a grace period later. */
 	preempt_disable();
-	owner = READ_ONCE(css_bc(task_css(current, kmem_cgrp_id))->counter.owner);
-	charged = res_stock_charge_kind(&kmem_stock, owner, n, kind);
+	owner = READ_ONCE(current->bc_owner);
+	charged = kmem_charge_stock(owner, n, kind);
 	preempt_enable();
 	return likely(charged) ? owner : NULL;
 }
 
-/* Returns whom was charged; NULL: nobody; or -ENOMEM. */
+/* Returns what was charged; NULL: nothing; or -ENOMEM. */
 static __always_inline struct res_owner *
 kmem_charge(u64 n, enum kmem_kind kind, gfp_t gfp)
 {
 	struct res_owner *owner = kmem_charge_fastpath(n, kind);
 
-	return likely(owner) ? owner : kmem_charge_slowpath(n, kind, gfp);
+	return likely(owner) ? owner : __kmem_charge(n, kind, gfp);
 }
 
 static noinline void kmem_uncharge_slowpath(struct res_owner *owner, u64 n,
 					    enum kmem_kind kind)
 {
-	bc_note(&kmem_resource, owner, kind, -(long)n);
-	res_counter_uncharge(owner, n);
+	/* One lock. */
+	if (kind == KMEM_SLAB)
+		res_counter_uncharge(owner, n);
+	else
+		res_counter_uncharge_kind(owner, n, kind);
 }
 
 static __always_inline void kmem_uncharge(struct res_owner *owner, u64 n,
@@ -244,7 +354,9 @@ static __always_inline void kmem_uncharge(struct res_owner *owner, u64 n,
 	bool uncharged;
 
 	preempt_disable();
-	uncharged = res_stock_uncharge_kind(&kmem_stock, owner, n, kind);
+	uncharged = kind == KMEM_SLAB ?
+		    res_stock_uncharge(&kmem_stock, owner, n) :
+		    res_stock_uncharge_kind(&kmem_stock, owner, n, kind);
 	preempt_enable();
 	if (unlikely(!uncharged))
 		kmem_uncharge_slowpath(owner, n, kind);
@@ -329,201 +441,186 @@ static int kmem_init(struct beancounter *bc)
 
 /* Pages */
 
+#ifdef CONFIG_MEMCG
 static bool __init kmem_needs_page_ext(void)
 {
 	return cgroup_subsys_enabled(kmem_cgrp_subsys);
 }
 
 struct page_ext_operations bc_kmem_page_ops = {
-	.size = sizeof(unsigned long),
+	.size = sizeof(struct res_owner *),
 	.need = kmem_needs_page_ext,
 };
 
-static unsigned long *kmem_page_word(struct page_ext *ext)
+/*
+ * Owners are in page_ext, and a bit of memcg_data says that there is one: what frees a page
+ * loads that word anyway. memcg keeps the bit when it charges or uncharges the page. The
+ * words of pages that are in use do not change place: page_ext goes with the memory.
+ */
+static struct res_owner **kmem_page_place(struct page_ext *ext)
 {
 	return page_ext_data(ext, &bc_kmem_page_ops);
 }
 
-static struct res_owner *kmem_word_owner(unsigned long word)
-{
-	return (struct res_owner *)(word & ~KMEM_BITS);
-}
-
-static enum kmem_kind kmem_word_kind(unsigned long word)
-{
-	return word & KMEM_IS_VMALLOC ? KMEM_VMALLOC : KMEM_PAGE;
-}
-
-/* Sets the words of 1 << @order pages; false if there is no place for them. */
 static bool kmem_page_set(struct page *page, unsigned int order,
-			  unsigned long word)
+			  struct res_owner *owner)
 {
 	struct page_ext *first = page_ext_get(page), *ext = first;
-	unsigned int i;
+	unsigned int n = 1 << order;
 
+	BUILD_BUG_ON(PAGE_BC_CHARGED & ~OBJEXTS_FLAGS_MASK);
 	if (unlikely(!first))
 		return false;
-	for (i = 0; i < 1 << order; i++) {
-		*kmem_page_word(ext) = word;
+	do {
+		*kmem_page_place(ext) = owner;
 		ext = page_ext_next(ext);
-	}
+		page++->memcg_data |= PAGE_BC_CHARGED;
+	} while (--n);
 	page_ext_put(first);
 	return true;
 }
 
+static struct res_owner *kmem_page_take(struct page *page, unsigned int order)
+{
+	struct page_ext *first = page_ext_get(page), *ext = first;
+	struct res_owner *owner = *kmem_page_place(first);
+	unsigned int n = 1 << order;
+
+	do {
+		VM_WARN_ON_ONCE(*kmem_page_place(ext) != owner);
+		*kmem_page_place(ext) = NULL;
+		ext = page_ext_next(ext);
+		page++->memcg_data &= ~PAGE_BC_CHARGED;
+	} while (--n);
+	page_ext_put(first);
+	return owner;
+}
+
+static bool kmem_page_charged(struct page *page)
+{
+	return page->memcg_data & PAGE_BC_CHARGED;
+}
+#else
+/* The owner is in the word that slabs have their vectors in. */
+static bool kmem_page_set(struct page *page, unsigned int order,
+			  struct res_owner *owner)
+{
+	unsigned int i;
+
+	for (i = 0; i < 1 << order; i++)
+		page[i]._unused_slab_obj_exts = (unsigned long)owner;
+	return true;
+}
+
+static struct res_owner *kmem_page_take(struct page *page, unsigned int order)
+{
+	unsigned long word = page->_unused_slab_obj_exts;
+	unsigned int i;
+
+	for (i = 0; i < 1 << order; i++) {
+		VM_WARN_ON_ONCE(page[i]._unused_slab_obj_exts != word);
+		page[i]._unused_slab_obj_exts = 0;
+	}
+	return (struct res_owner *)word;
+}
+
+static bool kmem_page_charged(struct page *page)
+{
+	return page->_unused_slab_obj_exts;
+}
+#endif
+
+/* Of what the page allocator can have at all. */
+static unsigned int kmem_page_bytes(unsigned int order)
+{
+	return (unsigned int)PAGE_SIZE << order;
+}
+
 struct res_owner *__bc_page_charge(gfp_t gfp, unsigned int order)
 {
-	return kmem_charge(PAGE_SIZE << order, KMEM_PAGE, gfp);
+	return kmem_charge(kmem_page_bytes(order), KMEM_PAGE, gfp);
 }
 
 void __bc_page_commit(struct page *page, unsigned int order,
 		      struct res_owner *owner)
 {
-	if (!page || !kmem_page_set(page, order, (unsigned long)owner))
-		kmem_uncharge(owner, PAGE_SIZE << order, KMEM_PAGE);
+	if (unlikely(!page || !kmem_page_set(page, order, owner)))
+		kmem_uncharge(owner, kmem_page_bytes(order), KMEM_PAGE);
 }
 
 /*
- * Takes the words of 1 << @order pages, which are the same: pages that are freed
- * together were charged together, or a single one was not at all.
+ * Pages that are freed together were charged together, or a single one was not at all: they
+ * have the same owner.
  */
-static unsigned long kmem_page_take(struct page_ext *first, unsigned int order)
-{
-	unsigned long word = *kmem_page_word(first);
-	struct page_ext *ext = first;
-	unsigned int i;
-
-	for (i = 0; i < 1 << order; i++) {
-		VM_WARN_ON_ONCE(*kmem_page_word(ext) != word);
-		*kmem_page_word(ext) = 0;
-		ext = page_ext_next(ext);
-	}
-	return word;
-}
-
 void __bc_page_uncharge(struct page *page, unsigned int order)
 {
-	struct page_ext *ext = page_ext_get(page);
-	unsigned long word;
-
-	if (unlikely(!ext))
-		return;
-	/*
-	 * Most pages are not charged, and do not have to say so more than once;
-	 * least of all those of sizes that the buddy allocator does not have.
-	 */
-	if (!*kmem_page_word(ext) &&
-	    !(IS_ENABLED(CONFIG_DEBUG_VM) && order <= MAX_PAGE_ORDER)) {
-		page_ext_put(ext);
-		return;
-	}
-	word = kmem_page_take(ext, order);
-	page_ext_put(ext);
-	if (word)
-		kmem_uncharge(kmem_word_owner(word), PAGE_SIZE << order,
-			      kmem_word_kind(word));
+	kmem_uncharge(kmem_page_take(page, order), kmem_page_bytes(order),
+		      KMEM_PAGE);
 }
 
-void __bc_vmalloc_note(struct page **pages, unsigned int nr)
+/* Areas and stacks: one charge, whose owner is in the vm_struct. */
+
+int __bc_vmalloc_charge(struct vm_struct *area, gfp_t gfp)
 {
-	unsigned int i;
+	struct res_owner *owner = kmem_charge(get_vm_area_size(area), KMEM_VMALLOC, gfp);
 
-	for (i = 0; i < nr; i++) {
-		struct page_ext *ext = page_ext_get(pages[i]);
-		unsigned long word;
-
-		if (unlikely(!ext))
-			continue;
-		word = *kmem_page_word(ext);
-		if (word)
-			*kmem_page_word(ext) = word | KMEM_IS_VMALLOC;
-		page_ext_put(ext);
-		if (!word)
-			continue;
-		bc_note(&kmem_resource, kmem_word_owner(word), KMEM_VMALLOC,
-			PAGE_SIZE);
-		bc_note(&kmem_resource, kmem_word_owner(word), KMEM_PAGE,
-			-(long)PAGE_SIZE);
-	}
-}
-
-int __bc_stack_charge(struct vm_struct *vm)
-{
-	const u64 size = vm->nr_pages * PAGE_SIZE;
-	struct res_owner *owner = kmem_charge(size, KMEM_VMALLOC, GFP_KERNEL);
-	unsigned long word = (unsigned long)owner | KMEM_IS_VMALLOC;
-	bool set = true;
-	unsigned int i;
-
-	if (IS_ERR_OR_NULL(owner))
-		return PTR_ERR_OR_ZERO(owner);
-	/* All pages have a place for it, or none has. */
-	for (i = 0; i < vm->nr_pages; i++)
-		set &= kmem_page_set(vm->pages[i], 0, word);
-	if (unlikely(!set))
-		kmem_uncharge(owner, size, KMEM_VMALLOC);
+	if (IS_ERR(owner))
+		return PTR_ERR(owner);
+	area->bc = owner;
 	return 0;
 }
 
-void __bc_stack_uncharge(struct vm_struct *vm)
+void __bc_vmalloc_uncharge(struct vm_struct *area)
 {
-	unsigned long word = 0;
-	unsigned int i;
+	struct res_owner *owner = area->bc;
 
-	/* All have the same, or none has any. */
-	for (i = 0; i < vm->nr_pages; i++) {
-		struct page_ext *ext = page_ext_get(vm->pages[i]);
-
-		if (unlikely(!ext))
-			continue;
-		word = kmem_page_take(ext, 0);
-		page_ext_put(ext);
-	}
-	if (word)
-		kmem_uncharge(kmem_word_owner(word), vm->nr_pages * PAGE_SIZE,
-			      KMEM_VMALLOC);
+	if (!owner)
+		return;
+	area->bc = NULL;
+	kmem_uncharge(owner, get_vm_area_size(area), KMEM_VMALLOC);
 }
 
 /* Slab objects */
 
-/* The vector for owners of @slab; made, if there is none but somebody to be charged. */
-static struct slabobj_ext *kmem_slab_exts(struct kmem_cache *s,
-					  struct slab *slab, gfp_t flags)
+/* bc_slab_place(), where the slab is not at hand, and looked for only if it is needed. */
+static __always_inline struct res_owner **
+kmem_object_place(struct kmem_cache *s, void *object)
 {
-	struct slabobj_ext *exts = slab_obj_exts(slab);
+	struct folio *folio;
 
-	if (likely(exts))
-		return exts;
-	if (!kmem_charges(kmem_active()) ||
-	    alloc_slab_obj_exts(slab, s, flags & gfp_allowed_mask, false))
-		return NULL;
-	return slab_obj_exts(slab);
+	if (bc_slab_has_owner(s, object))
+		return bc_slab_place(s, NULL, object);
+	/* It cannot be anything but a slab's. */
+	folio = virt_to_folio(object);
+	return bc_slab_place(s, folio_slab(folio), object);
 }
 
 /*
- * obj_to_index(), without asking where the slab is: that is where the buddy allocator
- * has put it, at a multiple of its size.
+ * The place for the owner of an object; made, if there is none yet but something to be
+ * charged.
  */
-static __always_inline struct slabobj_ext *
-kmem_slab_ext(struct slabobj_ext *exts, struct kmem_cache *s, struct slab *slab,
-	      void *obj)
+static struct res_owner **kmem_make_place(struct kmem_cache *s, void *object,
+					  gfp_t flags)
 {
-	unsigned long size = PAGE_SIZE << slab_order(slab);
-	unsigned long offset = (unsigned long)kasan_reset_tag(obj) & (size - 1);
+	struct res_owner **place = kmem_object_place(s, object);
 
-	if (is_kfence_address(obj))
-		return exts;
-	return exts + reciprocal_divide(offset, s->reciprocal_size);
+	if (likely(place))
+		return place;
+	if (!kmem_charges(kmem_active()) ||
+	    alloc_slab_obj_exts(virt_to_slab(object), s,
+				flags & gfp_allowed_mask, false))
+		return NULL;
+	return kmem_object_place(s, object);
 }
 
 static noinline bool kmem_slab_charge_bulk(struct kmem_cache *s, gfp_t flags,
 					   size_t nr, void **p)
 {
-	struct res_owner *owner;
+	struct res_owner **place, *owner;
 	size_t i, owned = 0;
 
 	for (i = 0; i < nr; i++)
-		if (kmem_slab_exts(s, virt_to_slab(p[i]), flags))
+		if (kmem_make_place(s, p[i], flags))
 			owned++;
 	if (!owned)
 		return true;
@@ -531,77 +628,61 @@ static noinline bool kmem_slab_charge_bulk(struct kmem_cache *s, gfp_t flags,
 	if (IS_ERR_OR_NULL(owner))
 		return !owner;
 	for (i = 0; i < nr && owned; i++) {
-		struct slab *slab = virt_to_slab(p[i]);
-		struct slabobj_ext *exts = slab_obj_exts(slab);
-
-		if (!exts)
+		place = kmem_object_place(s, p[i]);
+		if (!place)
 			continue;
-		kmem_slab_ext(exts, s, slab, p[i])->bc = owner;
+		*place = owner;
 		owned--;
 	}
 	return true;
 }
 
 static noinline bool kmem_slab_charge_slowpath(struct kmem_cache *s,
-					       gfp_t flags, void *obj)
+					       gfp_t flags, void *object)
 {
-	struct slab *slab = virt_to_slab(obj);
-	struct slabobj_ext *exts = kmem_slab_exts(s, slab, flags);
+	struct res_owner **place = kmem_make_place(s, object, flags);
 	struct res_owner *owner;
 
-	if (!exts)
+	if (!place)
 		return true;
-	owner = kmem_charge_slowpath(s->size, KMEM_SLAB, flags);
+	owner = __kmem_charge(s->size, KMEM_SLAB, flags);
 	if (IS_ERR(owner))
 		return false;
-	kmem_slab_ext(exts, s, slab, obj)->bc = owner;
+	*place = owner;
 	return true;
 }
 
-bool __bc_slab_charge(struct kmem_cache *s, gfp_t flags, size_t nr, void **p)
+bool bc_slab_charge(struct kmem_cache *s, gfp_t flags, size_t nr, void **p)
 {
-	struct slabobj_ext *exts;
-	struct res_owner *owner;
-	struct folio *folio;
-	struct slab *slab;
-	void *obj = *p;
+	struct res_owner **place, *owner;
+	void *object = *p;
 
-	if (unlikely(!obj))
-		return true;
 	if (unlikely(nr > 1))
 		return kmem_slab_charge_bulk(s, flags, nr, p);
+	if (unlikely(!object))
+		return true;
 
-	/* It cannot be anything but a slab's. */
-	folio = virt_to_folio(obj);
-	slab = folio_slab(folio);
-	exts = slab_obj_exts(slab);
-	if (unlikely(!exts))
-		return kmem_slab_charge_slowpath(s, flags, obj);
+	place = kmem_object_place(s, object);
+	if (unlikely(!place))
+		return kmem_slab_charge_slowpath(s, flags, object);
 	owner = kmem_charge_fastpath(s->size, KMEM_SLAB);
 	if (unlikely(!owner))
-		return kmem_slab_charge_slowpath(s, flags, obj);
-	kmem_slab_ext(exts, s, slab, obj)->bc = owner;
+		return kmem_slab_charge_slowpath(s, flags, object);
+	*place = owner;
 	return true;
 }
 
 bool __bc_slab_post_charge(void *p, gfp_t flags)
 {
 	struct folio *folio = virt_to_folio(p);
-	struct slabobj_ext *exts;
-	struct slab *slab;
+	struct res_owner **place, *owner;
+	struct kmem_cache *s;
+	unsigned int order;
 
 	if (!folio_test_slab(folio)) {
-		const unsigned int order = folio_order(folio);
-		struct page_ext *ext = page_ext_get(&folio->page);
-		struct res_owner *owner;
-		bool charged;
-
-		if (!ext)
+		if (kmem_page_charged(&folio->page))
 			return true;
-		charged = *kmem_page_word(ext);
-		page_ext_put(ext);
-		if (charged)
-			return true;
+		order = folio_order(folio);
 		owner = __bc_page_charge(flags, order);
 		if (IS_ERR(owner))
 			return false;
@@ -609,26 +690,19 @@ bool __bc_slab_post_charge(void *p, gfp_t flags)
 		return true;
 	}
 
-	slab = folio_slab(folio);
+	s = folio_slab(folio)->slab_cache;
 	/* A vector may be in a slab like this one, and must not keep it from being freed. */
-	if (is_kmalloc_normal(slab->slab_cache))
+	if (is_kmalloc_normal(s))
 		return true;
-	exts = slab_obj_exts(slab);
-	if (exts && kmem_slab_ext(exts, slab->slab_cache, slab, p)->bc)
+	place = bc_slab_place(s, folio_slab(folio), p);
+	if (place && *place)
 		return true;
-	return __bc_slab_charge(slab->slab_cache, flags, 1, &p);
+	return bc_slab_charge(s, flags, 1, &p);
 }
 
-void __bc_slab_uncharge(struct kmem_cache *s, struct slab *slab, void *obj,
-			struct slabobj_ext *exts)
+void __bc_slab_uncharge(struct res_owner *owner, unsigned int size)
 {
-	struct slabobj_ext *ext = kmem_slab_ext(exts, s, slab, obj);
-	struct res_owner *owner = ext->bc;
-
-	if (!owner)
-		return;
-	ext->bc = NULL;
-	kmem_uncharge(owner, s->size, KMEM_SLAB);
+	kmem_uncharge(owner, size, KMEM_SLAB);
 }
 
 /* Percpu memory, which is vmalloced in great chunks. */
@@ -638,8 +712,22 @@ struct res_owner *__bc_percpu_charge(size_t size, gfp_t gfp)
 	return kmem_charge((u64)size * num_possible_cpus(), KMEM_VMALLOC, gfp);
 }
 
-void __bc_percpu_uncharge(struct res_owner *owner, size_t size)
+void __bc_percpu_commit(struct res_owner **place, struct res_owner *owner,
+			size_t size)
 {
+	if (place)
+		*place = owner;
+	else
+		kmem_uncharge(owner, (u64)size * num_possible_cpus(), KMEM_VMALLOC);
+}
+
+void __bc_percpu_uncharge(struct res_owner **place, size_t size)
+{
+	struct res_owner *owner = *place;
+
+	if (!owner)
+		return;
+	*place = NULL;
 	kmem_uncharge(owner, (u64)size * num_possible_cpus(), KMEM_VMALLOC);
 }
 

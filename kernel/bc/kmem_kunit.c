@@ -26,7 +26,7 @@
 #include <bc/beancounter.h>
 #include <bc/kmem.h>
 
-enum { SLAB, PAGE, VMALLOC };
+enum { PAGE, VMALLOC, SLAB };
 
 static struct beancounter *bc;
 static struct res_snapshot snap;
@@ -43,8 +43,9 @@ static void expect_usage(struct kunit *test, u64 n, unsigned int kind)
 	unsigned int i;
 
 	KUNIT_EXPECT_EQ(test, n, usage());
-	for (i = 0; i < RES_KINDS; i++)
+	for (i = PAGE; i < SLAB; i++)
 		KUNIT_EXPECT_EQ(test, i == kind ? n : 0, snap.kinds[i]);
+	KUNIT_EXPECT_EQ(test, n, snap.all_kinds);
 }
 
 static void expect_nothing(struct kunit *test)
@@ -142,6 +143,55 @@ static void slab_objects(struct kunit *test)
 		kmem_cache_free(s, p[(i * 7) % ARRAY_SIZE(p)]);
 	expect_nothing(test);
 	end_cache(s);
+}
+
+/*
+ * Whatever their size, and wherever there is room for owners: objects are written to from end
+ * to end, and neither they nor their owners come to harm. Caches may be merged.
+ */
+static void slab_sizes(struct kunit *test)
+{
+	static const unsigned int sizes[] = {
+		8, 24, 56, 64, 72, 120, 184, 192, 248, 256, 600, 608, 1000, 2040, 4000,
+	};
+	static const slab_flags_t flags[] = {
+		SLAB_ACCOUNT,
+		SLAB_ACCOUNT | SLAB_HWCACHE_ALIGN,
+		SLAB_ACCOUNT | SLAB_HWCACHE_ALIGN | SLAB_TYPESAFE_BY_RCU,
+	};
+	static struct kmem_cache *s[ARRAY_SIZE(sizes)];
+	static void *p[ARRAY_SIZE(sizes)][40];
+	struct res_owner *owner;
+	unsigned int i, j, f;
+	char name[32];
+
+	for (f = 0; f < ARRAY_SIZE(flags); f++) {
+		owner = bc_set_active(BC_NOBODY);
+		for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+			snprintf(name, sizeof(name), "bc_kunit_%u_%u", f, sizes[i]);
+			s[i] = kmem_cache_create(name, sizes[i], 8, flags[f], NULL);
+			KUNIT_ASSERT_NOT_NULL(test, s[i]);
+		}
+		bc_set_active(owner);
+		for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+			for (j = 0; j < ARRAY_SIZE(p[i]); j++) {
+				p[i][j] = kmem_cache_alloc(s[i], GFP_KERNEL);
+				KUNIT_ASSERT_NOT_NULL(test, p[i][j]);
+				memset(p[i][j], 0x5c, sizes[i]);
+			}
+			KUNIT_EXPECT_GE(test, usage(), ARRAY_SIZE(p[i]) * sizes[i]);
+		}
+		for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+			for (j = 0; j < ARRAY_SIZE(p[i]); j++) {
+				KUNIT_EXPECT_NULL(test, memchr_inv(p[i][j], 0x5c,
+								   sizes[i]));
+				kmem_cache_free(s[i], p[i][j]);
+			}
+		}
+		expect_nothing(test);
+		for (i = 0; i < ARRAY_SIZE(sizes); i++)
+			end_cache(s[i]);
+	}
 }
 
 /* The flag is enough; without either nothing is charged. */
@@ -474,6 +524,13 @@ static void scopes(struct kunit *test)
 	p = kmalloc(100, GFP_KERNEL_ACCOUNT);
 	expect_nothing(test);
 	KUNIT_EXPECT_PTR_EQ(test, BC_NOBODY, bc_set_active(NULL));
+	/* Hooks are left at once, but in scopes. */
+	KUNIT_EXPECT_NULL(test, current->bc_owner);
+	KUNIT_EXPECT_FALSE(test, bc_kmem_charges());
+	KUNIT_EXPECT_NULL(test, bc_set_active(owner));
+	KUNIT_EXPECT_TRUE(test, bc_kmem_charges());
+	KUNIT_EXPECT_PTR_EQ(test, owner, bc_set_active(NULL));
+	KUNIT_EXPECT_FALSE(test, bc_kmem_charges());
 	/* This is a kernel thread's own. */
 	KUNIT_EXPECT_PTR_EQ(test, BC_NOBODY, bc_kmem_get_current());
 	q = kmalloc(100, GFP_KERNEL_ACCOUNT);
@@ -709,6 +766,7 @@ static void removed_group(struct kunit *test)
 
 static struct kunit_case kmem_test_cases[] = {
 	KUNIT_CASE(slab_objects),
+	KUNIT_CASE(slab_sizes),
 	KUNIT_CASE(slab_flag_or_cache),
 	KUNIT_CASE(slab_bulk),
 	KUNIT_CASE(slab_typesafe_by_rcu),

@@ -8,10 +8,15 @@
  * 0 to 15 objects of its kind held, and the median over the states counts.
  *
  * Output: a line for each operation, "NAME MEDIAN LOWEST HIGHEST". With an argument
- * that operation alone is measured; two others only then: "refused", an open(2)
- * beyond the limit of the group; and "move", from one group to another and back, which
- * has the files cgroup.procs of both as further arguments. With "ubc" those that are for
- * that controller are measured, and no others.
+ * that operation alone is measured; others only then: "refused", an open(2)
+ * beyond the limit of the group; "move", from one group to another and back, which
+ * has the files cgroup.procs of both as further arguments; "open-absent", of a name that
+ * is not there; "event", an inotify event that the process itself reads; and "write-4k"
+ * and "write-256k", into an empty file in /mnt, which is truncated again. With "ubc"
+ * those that are for that controller are measured, and no others.
+ *
+ * "hold" makes objects of each kind, ends every other one, and waits: then other processes
+ * find room beside them.
  *
  * "turns OPERATION CGROUP.PROCS..." measures the operation by processes that take turns on
  * the CPU, one in each of the groups, one operation in each turn: time for each turn,
@@ -150,6 +155,64 @@ static void nothing_end(struct object *o)
 {
 }
 
+static void absent_make(struct object *o)
+{
+	if (open("/absent", O_RDONLY) >= 0 || errno != ENOENT)
+		die("open of /absent");
+}
+
+static int watch = -1;
+static int watched = -1;
+
+/* One event in the queue: of the write before it would be the same. */
+static void event_make(struct object *o)
+{
+	if (watch < 0) {
+		watch = inotify_init1(IN_NONBLOCK);
+		watched = open("/tmp/watched", O_RDWR | O_CREAT, 0600);
+		if (watched < 0 || inotify_add_watch(watch, "/tmp/watched", IN_MODIFY) < 0)
+			die("inotify");
+	}
+	if (pwrite(watched, "", 1, 0) != 1)
+		die("write to /tmp/watched");
+}
+
+static void event_end(struct object *o)
+{
+	char event[4096];
+
+	if (read(watch, event, sizeof(event)) != sizeof(struct inotify_event))
+		die("event");
+}
+
+static int file = -1;
+
+static void write_file(size_t n)
+{
+	static char buffer[256 << 10];
+
+	if (file < 0)
+		file = open("/mnt/file", O_RDWR | O_CREAT, 0600);
+	if (pwrite(file, buffer, n, 0) != (ssize_t)n)
+		die("write to /mnt/file");
+}
+
+static void write_page_make(struct object *o)
+{
+	write_file(4096);
+}
+
+static void write_pages_make(struct object *o)
+{
+	write_file(256 << 10);
+}
+
+static void truncate_end(struct object *o)
+{
+	if (ftruncate(file, 0))
+		die("truncate");
+}
+
 static int groups[2];
 
 static void move_make(struct object *o)
@@ -220,6 +283,10 @@ static const struct op {
 	{ "mount", mount_make, mount_make, mount_end, 40, "ubc" },
 	{ "refused", refused_hold, refused_make, nothing_end, 400, "refused" },
 	{ "move", open_make, move_make, nothing_end, 40, "move" },
+	{ "open-absent", open_make, absent_make, nothing_end, 400, "open-absent" },
+	{ "event", nothing_end, event_make, event_end, 400, "event" },
+	{ "write-4k", nothing_end, write_page_make, truncate_end, 200, "write-4k" },
+	{ "write-256k", nothing_end, write_pages_make, truncate_end, 20, "write-256k" },
 };
 
 static int compare(const void *a, const void *b)
@@ -335,8 +402,34 @@ static int turns(const char *name, char **procs, int nr)
 	return 0;
 }
 
+/* So many of each of the first operations, and half as many in the end. */
+#define HELD	64
+
+static int hold(void)
+{
+	static struct object held[DEFAULT][HELD];
+
+	if (pipe(waits_for))
+		die("pipe");
+	for (int i = 0; i < DEFAULT; i++) {
+		for (int n = 0; n < HELD; n++)
+			ops[i].hold(&held[i][n]);
+	}
+	/* Not processes: each waits for all that were forked later. */
+	for (int i = 0; i < 3; i++) {
+		for (int n = 0; n < HELD; n += 2)
+			ops[i].end(&held[i][n]);
+	}
+	puts("held");
+	fflush(stdout);
+	pause();
+	return 1;
+}
+
 int main(int argc, char **argv)
 {
+	if (argc > 1 && !strcmp(argv[1], "hold"))
+		return hold();
 	if (argc > 3 && !strcmp(argv[1], "turns"))
 		return turns(argv[2], argv + 3, argc - 3);
 	for (size_t i = 0; i < sizeof(ops) / sizeof(*ops); i++) {

@@ -256,9 +256,11 @@ static void res_stock_open(struct res_counter *counter)
 
 /*
  * Returns @n units of @owner, by way of a lock. @uncharged of them were
- * uncharged; the others were taken for a charge that was not made.
+ * uncharged; the others were taken for a charge that was not made. All were
+ * noted as of @kind, or none as of any: RES_NO_KIND.
  */
-void res_owner_return(struct res_owner *owner, u64 n, u64 uncharged)
+void res_owner_return(struct res_owner *owner, u64 n, u64 uncharged,
+		      unsigned int kind)
 {
 	struct res_counter *counter, *roomy = NULL;
 	struct res_excess excess;
@@ -294,6 +296,10 @@ void res_owner_return(struct res_owner *owner, u64 n, u64 uncharged)
 		res_counter_lower(counter, n - missing);
 		counter->unsent.charged += uncharged - n;
 		counter->unsent.uncharged += uncharged;
+		if (kind != RES_NO_KIND) {
+			counter->kinds[kind] -= n;
+			counter->unsent_kinds[kind] -= n;
+		}
 		roomy = res_counter_roomy(counter);
 		res_counter_take_excess(counter, &excess);
 		link = res_counter_unlinked(counter);
@@ -328,7 +334,22 @@ void res_owner_return(struct res_owner *owner, u64 n, u64 uncharged)
  */
 void res_counter_uncharge(struct res_owner *owner, u64 n)
 {
-	res_owner_return(owner, n, n);
+	res_owner_return(owner, n, n, RES_NO_KIND);
+}
+
+/**
+ * res_counter_uncharge_kind() - return units of a kind
+ * @owner: see res_counter_uncharge()
+ * @n: see res_counter_uncharge()
+ * @kind: see res_stock_note(): what all of them were noted as
+ *
+ * Takes one lock, where res_counter_note() and res_counter_uncharge() take two.
+ *
+ * Context: Any context but NMI.
+ */
+void res_counter_uncharge_kind(struct res_owner *owner, u64 n, unsigned int kind)
+{
+	res_owner_return(owner, n, n, kind);
 }
 
 /**

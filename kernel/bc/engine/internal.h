@@ -317,7 +317,11 @@ void res_enforce_barriers(struct res_take *take, struct res_counter *counter,
 			  bool may_block);
 
 /* charge.c */
-void res_owner_return(struct res_owner *owner, u64 n, u64 uncharged);
+/* For res_owner_return(): units that were noted as of no kind, or are noted elsewhere. */
+#define RES_NO_KIND		UINT_MAX
+
+void res_owner_return(struct res_owner *owner, u64 n, u64 uncharged,
+		      unsigned int kind);
 
 /* reserve.c */
 void res_pledge(struct res_counter *counter, u64 old, u64 new);

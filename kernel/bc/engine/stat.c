@@ -170,6 +170,7 @@ void res_counter_read(struct res_counter *counter, struct res_snapshot *snap)
 		/* Units on their way between levels may be missing. */
 		.charged	= max_t(s64, 0, stat.charged - counter->base.charged),
 		.uncharged	= max_t(s64, 0, stat.uncharged - counter->base.uncharged),
+		.all_kinds	= max_t(s64, 0, stat.charged - stat.uncharged),
 		.failcnt	= atomic64_read(&counter->failcnt),
 	};
 	/*

@@ -99,6 +99,17 @@ static void kinds_follow_their_units(struct kunit *test)
 	expect_kinds(test, low, 7, 3, 0);
 	expect_kinds(test, top, 7, 3, 0);
 
+	/* By way of the lock; and what is noted or not is there. */
+	owner = must_charge(test, low, 6);
+	note(told, owner, 1, 4);
+	KUNIT_EXPECT_EQ(test, snapshot(top).all_kinds, 16);
+	res_counter_uncharge_kind(owner, 4, 1);
+	expect_kinds(test, top, 7, 3, 0);
+	KUNIT_EXPECT_EQ(test, snapshot(low).all_kinds, 12);
+	uncharge(told, owner, 2);
+	KUNIT_EXPECT_EQ(test, snapshot(low).all_kinds, 10);
+	KUNIT_EXPECT_EQ(test, snapshot(top).all_kinds, 10);
+
 	/* They can become others. */
 	note(told, owner, 0, -2);
 	note(told, owner, 2, 2);
@@ -106,9 +117,9 @@ static void kinds_follow_their_units(struct kunit *test)
 
 	res_counter_remove(low);
 	expect_kinds(test, top, 5, 3, 2);
-	note(told, owner, 1, -3);
-	uncharge(told, owner, 3);
+	res_counter_uncharge_kind(owner, 3, 1);
 	expect_kinds(test, top, 5, 0, 2);
+	KUNIT_EXPECT_EQ(test, snapshot(top).all_kinds, 7);
 	res_counter_remove(top);
 	/* No counter is left that would show them. */
 	note(told, owner, 0, -5);

@@ -298,7 +298,7 @@ void __res_slot_settle(struct res_slot *slot)
 	local_irq_restore(flags);
 
 	if (!counter && units > 0) {
-		res_owner_return(owner, units, returned);
+		res_owner_return(owner, units, returned, RES_NO_KIND);
 	} else if (counter) {
 		if (link)
 			res_counter_link(counter);

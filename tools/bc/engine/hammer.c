@@ -500,8 +500,10 @@ static void release(struct object *o, u64 n)
 		count(&fast);
 		return;
 	}
-	note(r, owner, kind_of(o), -(long)n);
-	res_counter_uncharge(owner, n);
+	if (r->kinds)
+		res_counter_uncharge_kind(owner, n, kind_of(o));
+	else
+		res_counter_uncharge(owner, n);
 }
 
 /* Has another group charged for @o, by force. */
@@ -950,6 +952,9 @@ static void check_exact(int res)
 		    snap.kinds[0] + snap.kinds[1] + snap.kinds[2] !=
 		    ghost_held(groups[i]->ghost, res))
 			fail("quiet, and kinds are not what objects hold");
+		if (root[res].kinds &&
+		    snap.all_kinds != ghost_held(groups[i]->ghost, res))
+			fail("quiet, and totals are not what objects hold");
 	}
 }
 

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * kmem: owners of slab objects, for mm/slab.h and the files that include it
+ *
+ * Most caches whose objects are always accounted have room for an owner behind each object,
+ * in what alignment or the end of the slab would leave unused: see calculate_owner(). Where
+ * there is none, and where the flag of an allocation decides, the owner is in the vector that
+ * the slab has for such things. KFENCE's objects have one of their own there.
+ *
+ * Neither place is read or written but by the CPU that allocates the object, before any other
+ * knows it, and by the one that frees it, when no other does any more: no lock is needed.
+ * In a free object it is NULL.
+ */
+#ifndef _BC_KMEM_SLAB_H
+#define _BC_KMEM_SLAB_H
+
+#ifdef CONFIG_BC_KMEM
+
+/* Whether objects have their owners behind them. */
+static inline bool bc_cache_has_owners(const struct kmem_cache *s)
+{
+	return s->bc_offset;
+}
+
+/* Whether an owner is within the first @size bytes of an object. */
+static inline bool bc_cache_overlaps(const struct kmem_cache *s, unsigned int size)
+{
+	return s->bc_offset && size > s->bc_offset;
+}
+
+/* An object of a new slab, before it is poisoned. */
+static inline void bc_slab_init_owner(struct kmem_cache *s, void *object)
+{
+	if (s->bc_offset)
+		*(struct res_owner **)(object + s->bc_offset) = NULL;
+}
+
+/* Whether this object has it there. */
+static __always_inline bool bc_slab_has_owner(struct kmem_cache *s, void *object)
+{
+	return s->bc_offset && likely(!is_kfence_address(object));
+}
+
+/*
+ * Where the owner of an object is; NULL: there is no place for it yet. It may be in what KASAN
+ * takes for a redzone.
+ */
+static __always_inline struct res_owner **
+bc_slab_place(struct kmem_cache *s, struct slab *slab, void *object)
+{
+	struct slabobj_ext *exts;
+
+	if (bc_slab_has_owner(s, object))
+		return kasan_reset_tag(object) + s->bc_offset;
+	exts = slab_obj_exts(slab);
+	return exts ? &exts[obj_to_index(s, slab, object)].bc : NULL;
+}
+
+/**
+ * bc_slab_charge() - charge objects that were just allocated
+ * @s: their cache
+ * @flags: of the allocation
+ * @nr: how many objects
+ * @p: the objects; a single one may be %NULL, which is not charged
+ *
+ * Objects with no memory for their owners are left uncharged.
+ *
+ * Context: Any context but NMI; as @flags say. After bc_kmem_charges().
+ * Return: Whether they may be used. If not, they are to be freed.
+ */
+bool __must_check bc_slab_charge(struct kmem_cache *s, gfp_t flags, size_t nr,
+				 void **p);
+
+/* What an object was charged, for the usual one in as few steps as there can be. */
+static __always_inline void bc_object_uncharge(struct kmem_cache *s,
+					       struct slab *slab, void *object)
+{
+	struct res_owner **place, *owner;
+	struct slabobj_ext *exts;
+
+	if (likely(bc_slab_has_owner(s, object))) {
+		place = kasan_reset_tag(object) + s->bc_offset;
+		owner = *place;
+		if (likely(!owner))
+			return;
+	} else {
+		exts = slab_obj_exts(slab);
+		if (likely(!exts))
+			return;
+		place = &exts[obj_to_index(s, slab, object)].bc;
+		owner = *place;
+		if (!owner)
+			return;
+	}
+	*place = NULL;
+	__bc_slab_uncharge(owner, s->size);
+}
+
+/**
+ * bc_slab_uncharge() - return what objects were charged, if they were
+ * @s: their cache
+ * @slab: their slab
+ * @p: the objects, which are being freed
+ * @nr: how many
+ *
+ * Context: Any context but NMI.
+ */
+static __always_inline void bc_slab_uncharge(struct kmem_cache *s,
+					     struct slab *slab, void **p, int nr)
+{
+	int i;
+
+	if (bc_kmem_online())
+		for (i = 0; i < nr; i++)
+			bc_object_uncharge(s, slab, p[i]);
+}
+
+#else
+
+static inline bool bc_cache_has_owners(const struct kmem_cache *s)
+{
+	return false;
+}
+
+static inline bool bc_cache_overlaps(const struct kmem_cache *s, unsigned int size)
+{
+	return false;
+}
+
+static inline void bc_slab_init_owner(struct kmem_cache *s, void *object)
+{
+}
+
+static inline bool __must_check
+bc_slab_charge(struct kmem_cache *s, gfp_t flags, size_t nr, void **p)
+{
+	return true;
+}
+
+static inline void bc_slab_uncharge(struct kmem_cache *s, struct slab *slab,
+				    void **p, int nr)
+{
+}
+
+#endif /* CONFIG_BC_KMEM */
+#endif /* _BC_KMEM_SLAB_H */
