@@ -774,7 +774,7 @@ static long receive(long unused)
 
 /*
  * A file that travels stays on its opener's account, in flight and at its new
- * holder, who needs no room for it; until the last holder closes it, even after
+ * holder, which needs no room for it; until the last holder closes it, even after
  * the opener's end.
  */
 TEST_F(numfiles, scm_rights_stays_with_the_opener)
