@@ -28,13 +28,18 @@ const char *cg_why(void)
 
 int cg_fail(const char *format, ...)
 {
-	char text[sizeof(why)];
+	char text[sizeof(why)], *p;
 	va_list args;
 
 	/* The old sentence may be part of the new one. */
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
+	/* Tenants choose the names of groups and processes; this is for terminals. */
+	for (p = text; *p; p++) {
+		if ((unsigned char)*p < ' ' || (unsigned char)*p > '~')
+			*p = '?';
+	}
 	memcpy(why, text, sizeof(why));
 	return -1;
 }

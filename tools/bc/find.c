@@ -129,8 +129,8 @@ static bool is_slice(const char *name)
  */
 char *cg_find_unit(struct cg *cg, struct cg_hier *hier, const char *unit)
 {
-	struct search s = { .match = is_unit, .descend = is_slice, .name = unit };
-	char *path, *dash;
+	struct search s = { .match = is_unit, .descend = is_slice };
+	char *path = NULL, *dash, *name;
 
 	(void)cg;
 	if (!*unit || strchr(unit, '/') || *unit == '.') {
@@ -138,9 +138,13 @@ char *cg_find_unit(struct cg *cg, struct cg_hier *hier, const char *unit)
 		return NULL;
 	}
 	if (!is_slice(unit)) {
-		if (search_all(&s, hier))
-			return NULL;
-		return only_one(&s, hier, "unit");
+		/* As systemctl has it: a service where no type is named. */
+		name = cg_format("%s%s", unit, strchr(unit, '.') ? "" : ".service");
+		s.name = name;
+		if (!search_all(&s, hier))
+			path = only_one(&s, hier, "unit");
+		free(name);
+		return path;
 	}
 	path = cg_format("/");
 	if (!strcmp(unit, "-.slice"))

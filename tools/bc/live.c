@@ -268,6 +268,8 @@ int live(struct stat_options *options, struct filter *filter, double interval,
 	setlocale(LC_CTYPE, "");
 	if (!initscr())
 		return 1;
+	/* Each view is drawn in full, even where the next key is there already. */
+	typeahead(-1);
 	cbreak();
 	noecho();
 	curs_set(0);
