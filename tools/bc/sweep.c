@@ -49,6 +49,7 @@ struct reader {
 	size_t nr;
 	size_t hint;		/* where the last sweep may have the next row */
 	bool settings;		/* read everything of all rows */
+	bool any;		/* there are counters */
 };
 
 /* Strings live as long as their sweep. */
@@ -406,8 +407,11 @@ static bool learn_files(struct counter *c, int fd)
 /* A bit for each counter. */
 typedef uint32_t mask;
 
-/* Is any beancounter on here? In @quiet are those that have no new events. */
-static bool read_group(struct reader *r, int fd, const char *path, bool leaf,
+/*
+ * Is any beancounter on here? In @quiet are those that have no new events. Not to
+ * be part of walk(), which calls itself for each level of a tree.
+ */
+static __attribute__((noinline)) bool read_group(struct reader *r, int fd, const char *path, bool leaf,
 		       mask *quiet)
 {
 	char text[4096];
@@ -519,6 +523,7 @@ static void read_hier(struct reader *r, const struct stat_options *options,
 
 	r->hier = hier;
 	find_counters(r);
+	r->any |= r->nr > 0;
 	if (!r->nr)
 		return;
 	fd = cg_open(hier, path);
@@ -596,6 +601,10 @@ struct sweep *sweep_read(const struct stat_options *options, struct sweep *last,
 	getrusage(RUSAGE_SELF, &after);
 	sweep->user = seconds(&before.ru_utime, &after.ru_utime);
 	sweep->system = seconds(&before.ru_stime, &after.ru_stime);
+	if (found && !r.any) {
+		cg_fail("no hierarchy that is mounted here has a beancounter");
+		found = false;
+	}
 	if (!found) {
 		sweep_free(sweep);
 		return NULL;
