@@ -35,6 +35,22 @@ static inline void bc_slab_init_owner(struct kmem_cache *s, void *object)
 		*(struct res_owner **)(object + s->bc_offset) = NULL;
 }
 
+/*
+ * obj_to_index(), without asking where the slab is: that is where the buddy allocator has put
+ * it, at a multiple of its size.
+ */
+static __always_inline struct res_owner **
+bc_vector_place(struct kmem_cache *s, struct slab *slab, void *object,
+		struct slabobj_ext *exts)
+{
+	unsigned long size = PAGE_SIZE << slab_order(slab);
+	unsigned int offset = (unsigned long)kasan_reset_tag(object) & (size - 1);
+
+	if (is_kfence_address(object))
+		return &exts->bc;
+	return &exts[reciprocal_divide(offset, s->reciprocal_size)].bc;
+}
+
 /* Whether this object has it there. */
 static __always_inline bool bc_slab_has_owner(struct kmem_cache *s, void *object)
 {
@@ -53,7 +69,7 @@ bc_slab_place(struct kmem_cache *s, struct slab *slab, void *object)
 	if (bc_slab_has_owner(s, object))
 		return kasan_reset_tag(object) + s->bc_offset;
 	exts = slab_obj_exts(slab);
-	return exts ? &exts[obj_to_index(s, slab, object)].bc : NULL;
+	return exts ? bc_vector_place(s, slab, object, exts) : NULL;
 }
 
 /**
@@ -87,7 +103,7 @@ static __always_inline void bc_object_uncharge(struct kmem_cache *s,
 		exts = slab_obj_exts(slab);
 		if (likely(!exts))
 			return;
-		place = &exts[obj_to_index(s, slab, object)].bc;
+		place = bc_vector_place(s, slab, object, exts);
 		owner = *place;
 		if (!owner)
 			return;

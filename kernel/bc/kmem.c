@@ -652,22 +652,48 @@ static noinline bool kmem_slab_charge_slowpath(struct kmem_cache *s,
 	return true;
 }
 
+/* There was less than an object in stock: a slow path, with preemption off as yet. */
+static noinline bool kmem_slab_charge_undo(struct kmem_cache *s, gfp_t flags,
+					   void *object, struct res_slot *slot)
+{
+	__res_slot_undo(slot, s->size);
+	preempt_enable();
+	return kmem_slab_charge_slowpath(s, flags, object);
+}
+
+/*
+ * The one path that has to be short: kmem_charge_fastpath(), but with what it calls where
+ * nothing is left to be done, so that no register has to be saved.
+ */
 bool bc_slab_charge(struct kmem_cache *s, gfp_t flags, size_t nr, void **p)
 {
 	struct res_owner **place, *owner;
+	struct res_slot *slot;
 	void *object = *p;
 
 	if (unlikely(nr > 1))
 		return kmem_slab_charge_bulk(s, flags, nr, p);
 	if (unlikely(!object))
 		return true;
-
-	place = kmem_object_place(s, object);
-	if (unlikely(!place))
+	if (unlikely(!in_task() || kmem_in_scope()))
 		return kmem_slab_charge_slowpath(s, flags, object);
-	owner = kmem_charge_fastpath(s->size, KMEM_SLAB);
-	if (unlikely(!owner))
+	if (likely(bc_slab_has_owner(s, object))) {
+		place = bc_slab_place(s, NULL, object);
+	} else {
+		place = kmem_object_place(s, object);
+		if (unlikely(!place))
+			return kmem_slab_charge_slowpath(s, flags, object);
+	}
+	preempt_disable();
+	owner = READ_ONCE(current->bc_owner);
+	slot = res_this_slot(&kmem_stock, owner);
+	if (unlikely(slot->owner != owner)) {
+		preempt_enable();
 		return kmem_slab_charge_slowpath(s, flags, object);
+	}
+	if (unlikely(res_slot_take(slot, s->size)))
+		return kmem_slab_charge_undo(s, flags, object, slot);
+	preempt_enable();
 	*place = owner;
 	return true;
 }
