@@ -410,3 +410,37 @@ static inline struct res_owner *bc_set_active(struct res_owner *owner)
 }
 
 #endif /* _BC_KMEM_H */
+/**
+ * bc_limit_save() - from here on, be refused at the limit, and not at the barrier
+ *
+ * For what an ordinary task allocates for others that are in trouble without it:
+ * the __GFP_BC_LIMIT of 2006, as a scope, since there is no gfp flag left in some
+ * configurations. Scopes nest; interrupts have nothing to do with them.
+ *
+ * Context: Task context.
+ * Return: For bc_limit_restore().
+ */
+static inline bool bc_limit_save(void)
+{
+	bool outer = false;
+
+#ifdef CONFIG_BC_KMEM
+	outer = current->bc_limit;
+	current->bc_limit = true;
+#endif
+	return outer;
+}
+
+/**
+ * bc_limit_restore() - the end of a scope of bc_limit_save()
+ * @outer: what that has returned
+ *
+ * Context: Task context.
+ */
+static inline void bc_limit_restore(bool outer)
+{
+#ifdef CONFIG_BC_KMEM
+	current->bc_limit = outer;
+#endif
+}
+

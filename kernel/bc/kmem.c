@@ -142,8 +142,8 @@ static enum bc_severity kmem_severity(gfp_t gfp, struct res_owner *active)
 {
 	if (kmem_never_refused(gfp, active))
 		return BC_FORCE;
-	if ((gfp & (__GFP_BC_LIMIT | __GFP_HIGH)) ||
-	    (in_task() && current->bc_fault))
+	if ((gfp & __GFP_HIGH) ||
+	    (in_task() && (current->bc_fault || current->bc_limit)))
 		return BC_LIMIT;
 	return BC_BARRIER;
 }

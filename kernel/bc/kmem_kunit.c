@@ -588,7 +588,12 @@ static void severities(struct kunit *test)
 	n = fill(s, GFP_KERNEL, p, 0, 40);
 	KUNIT_EXPECT_EQ(test, 10, n);
 	expect_usage(test, 10 * size, SLAB);
-	n = fill(s, GFP_KERNEL | __GFP_BC_LIMIT, p, n, 12);
+	outer = bc_limit_save();
+	inner = bc_limit_save();
+	KUNIT_EXPECT_EQ(test, 11, fill(s, GFP_KERNEL, p, n, 11));
+	bc_limit_restore(inner);
+	n = fill(s, GFP_KERNEL, p, 11, 12);
+	bc_limit_restore(outer);
 	KUNIT_EXPECT_EQ(test, 12, n);
 	n = fill(s, GFP_ATOMIC, p, n, 14);
 	KUNIT_EXPECT_EQ(test, 14, n);
@@ -602,7 +607,9 @@ static void severities(struct kunit *test)
 	/* The privileged go up to the limit, and nobody beyond ... */
 	n = fill(s, GFP_KERNEL, p, n, 40);
 	KUNIT_EXPECT_EQ(test, 20, n);
-	KUNIT_EXPECT_EQ(test, 20, fill(s, GFP_ATOMIC | __GFP_BC_LIMIT, p, n, 40));
+	outer = bc_limit_save();
+	KUNIT_EXPECT_EQ(test, 20, fill(s, GFP_ATOMIC, p, n, 40));
+	bc_limit_restore(outer);
 	expect_usage(test, 20 * size, SLAB);
 	KUNIT_EXPECT_EQ(test, 0, forced());
 	/* ... but who must not fail, or frees memory. */
@@ -622,6 +629,7 @@ static void severities(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 20, fill(s, GFP_KERNEL, p, n, 40));
 	for (n = 20; n--; )
 		kmem_cache_free(s, p[n]);
+	bool outer, inner;
 	end_cache(s);
 }
 
