@@ -62,6 +62,8 @@ void __bc_slab_uncharge(struct kmem_cache *s, struct slab *slab, void *obj,
 			struct slabobj_ext *exts);
 struct res_owner * __must_check __bc_percpu_charge(size_t size, gfp_t gfp);
 void __bc_percpu_uncharge(struct res_owner *owner, size_t size);
+bool __must_check __bc_slab_recharge(void *p, gfp_t flags);
+struct res_owner *__bc_slab_owner(const void *p);
 struct res_owner *__bc_kmem_get_current(void);
 struct res_owner *__bc_kmem_get_of(struct cgroup_subsys_state *css);
 void __bc_kmem_put(struct res_owner *owner);
@@ -115,6 +117,16 @@ static inline bool __must_check __bc_slab_post_charge(void *p, gfp_t flags)
 static inline void __bc_slab_uncharge(struct kmem_cache *s, struct slab *slab,
 				      void *obj, struct slabobj_ext *exts)
 {
+}
+
+static inline bool __must_check __bc_slab_recharge(void *p, gfp_t flags)
+{
+	return true;
+}
+
+static inline struct res_owner *__bc_slab_owner(const void *p)
+{
+	return NULL;
 }
 
 static inline struct res_owner * __must_check
@@ -292,6 +304,41 @@ static inline bool __must_check bc_slab_post_charge(void *p, gfp_t flags)
 }
 
 /**
+ * bc_slab_recharge() - charge an object to the current task's group from now on
+ * @p: the object, of a cache; the caller has it alone
+ * @flags: as for an allocation
+ *
+ * For an object that is handed from one group to another. The group that was
+ * charged for it until now is uncharged.
+ *
+ * Context: Task context; as @flags say.
+ * Return: Whether the task may have it. If not, the object is charged as before.
+ */
+static inline bool __must_check bc_slab_recharge(void *p, gfp_t flags)
+{
+	return !bc_kmem_online() || __bc_slab_recharge(p, flags);
+}
+
+/**
+ * bc_slab_owner() - the owner that an object is charged to
+ * @p: the object, of a cache or of kmalloc(), that is not freed meanwhile
+ *
+ * For memory that is allocated because of the object, by another task or by an
+ * interrupt.
+ *
+ * Context: Any context but NMI.
+ * Return: For bc_set_active(), as long as the object is there.
+ */
+static inline struct res_owner *bc_slab_owner(const void *p)
+{
+	struct res_owner *owner = NULL;
+
+	if (bc_kmem_online())
+		owner = __bc_slab_owner(p);
+	return owner ?: BC_NOBODY;
+}
+
+/**
  * bc_percpu_charge() - charge memory of all CPUs that is about to be allocated
  * @size: bytes for each CPU
  * @gfp: the flags of the allocation
@@ -409,7 +456,6 @@ static inline struct res_owner *bc_set_active(struct res_owner *owner)
 	return old;
 }
 
-#endif /* _BC_KMEM_H */
 /**
  * bc_limit_save() - from here on, be refused at the limit, and not at the barrier
  *
@@ -444,3 +490,4 @@ static inline void bc_limit_restore(bool outer)
 #endif
 }
 
+#endif /* _BC_KMEM_H */

@@ -631,6 +631,53 @@ void __bc_slab_uncharge(struct kmem_cache *s, struct slab *slab, void *obj,
 	kmem_uncharge(owner, s->size, KMEM_SLAB);
 }
 
+/* Where the owner of @p is noted; NULL if there is no place for it. */
+static struct res_owner **kmem_slab_word(const void *p)
+{
+	struct folio *folio = virt_to_folio(p);
+	struct slabobj_ext *exts;
+	struct slab *slab;
+
+	if (!folio_test_slab(folio))
+		return NULL;
+	slab = folio_slab(folio);
+	exts = slab_obj_exts(slab);
+	if (!exts)
+		return NULL;
+	return &kmem_slab_ext(exts, slab->slab_cache, slab, (void *)p)->bc;
+}
+
+/* What is charged for the object has its owner stay. */
+struct res_owner *__bc_slab_owner(const void *p)
+{
+	struct res_owner **word = kmem_slab_word(p);
+
+	return word ? *word : NULL;
+}
+EXPORT_SYMBOL_GPL(__bc_slab_owner);
+
+bool __bc_slab_recharge(void *p, gfp_t flags)
+{
+	struct res_owner **word = kmem_slab_word(p);
+	struct res_owner *old = word ? *word : NULL, *owner;
+	unsigned int size;
+
+	if (!old)
+		return __bc_slab_post_charge(p, flags);
+	owner = __bc_kmem_get_current();
+	bc_kmem_put(owner);
+	/* The usual case, for which there need not be room twice. */
+	if (owner == old)
+		return true;
+	size = virt_to_slab(p)->slab_cache->size;
+	owner = kmem_charge(size, KMEM_SLAB, flags);
+	if (IS_ERR(owner))
+		return false;
+	*word = owner;
+	kmem_uncharge(old, size, KMEM_SLAB);
+	return true;
+}
+
 /* Percpu memory, which is vmalloced in great chunks. */
 
 struct res_owner *__bc_percpu_charge(size_t size, gfp_t gfp)

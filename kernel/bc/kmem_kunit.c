@@ -197,6 +197,50 @@ static void slab_bulk(struct kunit *test)
 	end_cache(s);
 }
 
+/* An object that is handed from one group to another. */
+static void slab_recharged(struct kunit *test)
+{
+	struct kmem_cache *s = new_cache(test, SLAB_ACCOUNT);
+	u64 size = object_size(test, s);
+	struct res_owner *owner = bc->counter.owner;
+	void *p = kmem_cache_alloc(s, GFP_KERNEL), *q;
+
+	KUNIT_ASSERT_NOT_NULL(test, p);
+	KUNIT_EXPECT_PTR_EQ(test, bc_slab_owner(p), owner);
+	/* It has a place already, and needs none beside it. */
+	KUNIT_EXPECT_EQ(test, 0,
+			res_counter_set_limit(&bc->counter, size, false));
+	KUNIT_EXPECT_TRUE(test, bc_slab_recharge(p, GFP_KERNEL));
+	expect_usage(test, size, SLAB);
+
+	bc_set_active(BC_NOBODY);
+	KUNIT_EXPECT_TRUE(test, bc_slab_recharge(p, GFP_KERNEL));
+	KUNIT_EXPECT_PTR_EQ(test, bc_slab_owner(p), BC_NOBODY);
+	expect_nothing(test);
+	KUNIT_EXPECT_TRUE(test, bc_slab_recharge(p, GFP_KERNEL));
+	expect_nothing(test);
+
+	/* Without room it stays where it is. */
+	bc_set_active(owner);
+	q = kmem_cache_alloc(s, GFP_KERNEL);
+	KUNIT_EXPECT_NOT_NULL(test, q);
+	KUNIT_EXPECT_FALSE(test, bc_slab_recharge(p, GFP_KERNEL));
+	KUNIT_EXPECT_PTR_EQ(test, bc_slab_owner(p), BC_NOBODY);
+	expect_usage(test, size, SLAB);
+	kmem_cache_free(s, q);
+	KUNIT_EXPECT_TRUE(test, bc_slab_recharge(p, GFP_KERNEL));
+	expect_usage(test, size, SLAB);
+	kmem_cache_free(s, p);
+	expect_nothing(test);
+
+	/* What no cache has is on no account that could be read. */
+	p = (void *)__get_free_page(GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, p);
+	KUNIT_EXPECT_PTR_EQ(test, bc_slab_owner(p), BC_NOBODY);
+	free_page((unsigned long)p);
+	end_cache(s);
+}
+
 static void slab_typesafe_by_rcu(struct kunit *test)
 {
 	struct kmem_cache *s = new_cache(test, SLAB_ACCOUNT |
@@ -578,6 +622,7 @@ static void severities(struct kunit *test)
 	u64 size = object_size(test, s);
 	const struct cred *old;
 	unsigned int flags;
+	bool outer, inner;
 	void *p[40];
 	int n;
 
@@ -595,6 +640,7 @@ static void severities(struct kunit *test)
 	n = fill(s, GFP_KERNEL, p, 11, 12);
 	bc_limit_restore(outer);
 	KUNIT_EXPECT_EQ(test, 12, n);
+	KUNIT_EXPECT_EQ(test, 12, fill(s, GFP_KERNEL, p, n, 40));
 	n = fill(s, GFP_ATOMIC, p, n, 14);
 	KUNIT_EXPECT_EQ(test, 14, n);
 	current->bc_fault = true;
@@ -629,7 +675,6 @@ static void severities(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 20, fill(s, GFP_KERNEL, p, n, 40));
 	for (n = 20; n--; )
 		kmem_cache_free(s, p[n]);
-	bool outer, inner;
 	end_cache(s);
 }
 
@@ -719,6 +764,7 @@ static struct kunit_case kmem_test_cases[] = {
 	KUNIT_CASE(slab_objects),
 	KUNIT_CASE(slab_flag_or_cache),
 	KUNIT_CASE(slab_bulk),
+	KUNIT_CASE(slab_recharged),
 	KUNIT_CASE(slab_typesafe_by_rcu),
 	KUNIT_CASE(kmalloc_and_krealloc),
 	KUNIT_CASE(kfree_after_grace),
