@@ -153,6 +153,8 @@ int memcg_kmem_set_max(struct mem_cgroup *memcg, unsigned long max)
 		} else {
 			WRITE_ONCE(memcg->kmem.max, max);
 			err = 0;
+			if (memcg_kmem_limits())
+				pr_info_once("kmem.limit_in_bytes takes effect when independent_kmem_limit is 1\n");
 		}
 		mutex_unlock(&memcg_kmem_mutex);
 		if (!err || !retries--)

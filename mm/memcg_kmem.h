@@ -57,6 +57,18 @@ static inline bool memcg_kmem_independent(struct mem_cgroup *memcg)
 }
 
 /**
+ * memcg_kmem_limits() - whether memory.kmem.limit_in_bytes can have an effect
+ *
+ * Context: Any.
+ * Return: Whether there is a mode of a group in which it has one.
+ */
+static inline bool memcg_kmem_limits(void)
+{
+	return IS_ENABLED(CONFIG_MEMCG_KMEM_INDEPENDENT) &&
+	       !mem_cgroup_kmem_disabled();
+}
+
+/**
  * memcg_other_objcg() - the second objcg of a group that has been in both modes
  * @memcg: the group
  *

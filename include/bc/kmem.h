@@ -73,6 +73,8 @@ void __bc_percpu_commit(struct res_owner **place, struct res_owner *owner,
 			size_t size);
 void __bc_percpu_uncharge(struct res_owner **place, size_t size);
 void __bc_kmem_fork(struct task_struct *child, struct css_set *cset);
+bool __must_check __bc_slab_recharge(void *p, gfp_t flags);
+struct res_owner *__bc_slab_owner(const void *p);
 struct res_owner *__bc_kmem_get_current(void);
 struct res_owner *__bc_kmem_get_of(struct cgroup_subsys_state *css);
 void __bc_kmem_put(struct res_owner *owner);
@@ -112,6 +114,16 @@ static inline void __bc_vmalloc_uncharge(struct vm_struct *area)
 static inline bool __must_check __bc_slab_post_charge(void *p, gfp_t flags)
 {
 	return true;
+}
+
+static inline bool __must_check __bc_slab_recharge(void *p, gfp_t flags)
+{
+	return true;
+}
+
+static inline struct res_owner *__bc_slab_owner(const void *p)
+{
+	return NULL;
 }
 
 static inline struct res_owner * __must_check
@@ -338,6 +350,41 @@ static inline bool __must_check bc_slab_post_charge(void *p, gfp_t flags)
 }
 
 /**
+ * bc_slab_recharge() - charge an object to the current task's group from now on
+ * @p: the object, of a cache; the caller has it alone
+ * @flags: as for an allocation
+ *
+ * For an object that is handed from one group to another. The group that was
+ * charged for it until now is uncharged.
+ *
+ * Context: Task context; as @flags say.
+ * Return: Whether the task may have it. If not, the object is charged as before.
+ */
+static inline bool __must_check bc_slab_recharge(void *p, gfp_t flags)
+{
+	return !bc_kmem_online() || __bc_slab_recharge(p, flags);
+}
+
+/**
+ * bc_slab_owner() - the owner that an object is charged to
+ * @p: the object, of a cache or of kmalloc(), that is not freed meanwhile
+ *
+ * For memory that is allocated because of the object, by another task or by an
+ * interrupt.
+ *
+ * Context: Any context but NMI.
+ * Return: For bc_set_active(), as long as the object is there.
+ */
+static inline struct res_owner *bc_slab_owner(const void *p)
+{
+	struct res_owner *owner = NULL;
+
+	if (bc_kmem_online())
+		owner = __bc_slab_owner(p);
+	return owner ?: BC_NOBODY;
+}
+
+/**
  * bc_percpu_charge() - charge memory of all CPUs that is about to be allocated
  * @size: bytes for each CPU
  * @gfp: the flags of the allocation
@@ -463,6 +510,40 @@ static inline struct res_owner *bc_set_active(struct res_owner *owner)
 	}
 #endif
 	return old;
+}
+
+/**
+ * bc_limit_save() - from here on, be refused at the limit, and not at the barrier
+ *
+ * For what an ordinary task allocates for others that are in trouble without it:
+ * the __GFP_BC_LIMIT of 2006, as a scope, since there is no gfp flag left in some
+ * configurations. Scopes nest; interrupts have nothing to do with them.
+ *
+ * Context: Task context.
+ * Return: For bc_limit_restore().
+ */
+static inline bool bc_limit_save(void)
+{
+	bool outer = false;
+
+#ifdef CONFIG_BC_KMEM
+	outer = current->bc_limit;
+	current->bc_limit = true;
+#endif
+	return outer;
+}
+
+/**
+ * bc_limit_restore() - the end of a scope of bc_limit_save()
+ * @outer: what that has returned
+ *
+ * Context: Task context.
+ */
+static inline void bc_limit_restore(bool outer)
+{
+#ifdef CONFIG_BC_KMEM
+	current->bc_limit = outer;
+#endif
 }
 
 #endif /* _BC_KMEM_H */

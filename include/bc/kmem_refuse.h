@@ -12,6 +12,7 @@
 #include <linux/sched.h>
 
 struct mem_cgroup;
+struct vm_area_struct;
 
 #ifdef CONFIG_KMEM_REFUSE
 
@@ -32,8 +33,36 @@ void kmem_room_init(struct kmem_room *room);
 bool kmem_make_room(struct kmem_room *room, struct mem_cgroup *memcg,
 		    bool insist, bool (*enough)(void *arg), void *arg);
 bool kmem_never_refused(gfp_t gfp, bool for_other);
+vm_fault_t kmem_fault_verify(struct vm_area_struct *vma, unsigned long address,
+			     unsigned int flags, vm_fault_t fault);
 
 #endif /* CONFIG_KMEM_REFUSE */
+
+/**
+ * bc_fault_verify() - what a page fault came to that was refused kernel memory
+ * @vma: where the fault was
+ * @address: the address
+ * @flags: FAULT_FLAG_*
+ * @fault: what the handler has returned; with neither %VM_FAULT_RETRY nor
+ *	%VM_FAULT_COMPLETED in it, @vma is locked
+ *
+ * A handler may hide a refusal, or report one that did not matter. The page
+ * table decides: see kmem_fault_verify().
+ *
+ * Context: Task context, after the handler and before bc_fault_leave().
+ * Return: @fault, or what it should have been.
+ */
+static inline vm_fault_t bc_fault_verify(struct vm_area_struct *vma,
+					 unsigned long address,
+					 unsigned int flags, vm_fault_t fault)
+{
+#ifdef CONFIG_KMEM_REFUSE
+	if (static_branch_unlikely(&kmem_refuse_key) &&
+	    unlikely(current->bc_refused))
+		return kmem_fault_verify(vma, address, flags, fault);
+#endif
+	return fault;
+}
 
 /**
  * bc_refused_enter() - from here on, refusals of kernel memory are of interest

@@ -171,8 +171,8 @@ static enum bc_severity kmem_severity(gfp_t gfp, struct res_owner *active)
 {
 	if (kmem_never_refused(gfp, active))
 		return BC_FORCE;
-	if ((gfp & (__GFP_BC_LIMIT | __GFP_HIGH)) ||
-	    (in_task() && current->bc_fault))
+	if ((gfp & __GFP_HIGH) ||
+	    (in_task() && (current->bc_fault || current->bc_limit)))
 		return BC_LIMIT;
 	return BC_BARRIER;
 }
@@ -729,6 +729,48 @@ bool __bc_slab_post_charge(void *p, gfp_t flags)
 void __bc_slab_uncharge(struct res_owner *owner, unsigned int size)
 {
 	kmem_uncharge(owner, size, KMEM_SLAB);
+}
+
+/* The place for the owner of @p; NULL if there is none. */
+static struct res_owner **kmem_slab_place(const void *p)
+{
+	struct folio *folio = virt_to_folio(p);
+
+	if (!folio_test_slab(folio))
+		return NULL;
+	return bc_slab_place(folio_slab(folio)->slab_cache, folio_slab(folio),
+			     (void *)p);
+}
+
+/* What is charged for the object has its owner stay. */
+struct res_owner *__bc_slab_owner(const void *p)
+{
+	struct res_owner **place = kmem_slab_place(p);
+
+	return place ? *place : NULL;
+}
+EXPORT_SYMBOL_GPL(__bc_slab_owner);
+
+bool __bc_slab_recharge(void *p, gfp_t flags)
+{
+	struct res_owner **place = kmem_slab_place(p);
+	struct res_owner *old = place ? *place : NULL, *owner;
+	unsigned int size;
+
+	if (!old)
+		return __bc_slab_post_charge(p, flags);
+	owner = __bc_kmem_get_current();
+	bc_kmem_put(owner);
+	/* The usual case, for which there need not be room twice. */
+	if (owner == old)
+		return true;
+	size = virt_to_slab(p)->slab_cache->size;
+	owner = kmem_charge(size, KMEM_SLAB, flags);
+	if (IS_ERR(owner))
+		return false;
+	*place = owner;
+	kmem_uncharge(old, size, KMEM_SLAB);
+	return true;
 }
 
 /* Percpu memory, which is vmalloced in great chunks. */

@@ -247,6 +247,50 @@ static void slab_bulk(struct kunit *test)
 	end_cache(s);
 }
 
+/* An object that is handed from one group to another. */
+static void slab_recharged(struct kunit *test)
+{
+	struct kmem_cache *s = new_cache(test, SLAB_ACCOUNT);
+	u64 size = object_size(test, s);
+	struct res_owner *owner = bc->counter.owner;
+	void *p = kmem_cache_alloc(s, GFP_KERNEL), *q;
+
+	KUNIT_ASSERT_NOT_NULL(test, p);
+	KUNIT_EXPECT_PTR_EQ(test, bc_slab_owner(p), owner);
+	/* It has a place already, and needs none beside it. */
+	KUNIT_EXPECT_EQ(test, 0,
+			res_counter_set_limit(&bc->counter, size, false));
+	KUNIT_EXPECT_TRUE(test, bc_slab_recharge(p, GFP_KERNEL));
+	expect_usage(test, size, SLAB);
+
+	bc_set_active(BC_NOBODY);
+	KUNIT_EXPECT_TRUE(test, bc_slab_recharge(p, GFP_KERNEL));
+	KUNIT_EXPECT_PTR_EQ(test, bc_slab_owner(p), BC_NOBODY);
+	expect_nothing(test);
+	KUNIT_EXPECT_TRUE(test, bc_slab_recharge(p, GFP_KERNEL));
+	expect_nothing(test);
+
+	/* Without room it stays where it is. */
+	bc_set_active(owner);
+	q = kmem_cache_alloc(s, GFP_KERNEL);
+	KUNIT_EXPECT_NOT_NULL(test, q);
+	KUNIT_EXPECT_FALSE(test, bc_slab_recharge(p, GFP_KERNEL));
+	KUNIT_EXPECT_PTR_EQ(test, bc_slab_owner(p), BC_NOBODY);
+	expect_usage(test, size, SLAB);
+	kmem_cache_free(s, q);
+	KUNIT_EXPECT_TRUE(test, bc_slab_recharge(p, GFP_KERNEL));
+	expect_usage(test, size, SLAB);
+	kmem_cache_free(s, p);
+	expect_nothing(test);
+
+	/* What no cache has is on no account that could be read. */
+	p = (void *)__get_free_page(GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, p);
+	KUNIT_EXPECT_PTR_EQ(test, bc_slab_owner(p), BC_NOBODY);
+	free_page((unsigned long)p);
+	end_cache(s);
+}
+
 static void slab_typesafe_by_rcu(struct kunit *test)
 {
 	struct kmem_cache *s = new_cache(test, SLAB_ACCOUNT |
@@ -635,6 +679,7 @@ static void severities(struct kunit *test)
 	u64 size = object_size(test, s);
 	const struct cred *old;
 	unsigned int flags;
+	bool outer, inner;
 	void *p[40];
 	int n;
 
@@ -645,8 +690,14 @@ static void severities(struct kunit *test)
 	n = fill(s, GFP_KERNEL, p, 0, 40);
 	KUNIT_EXPECT_EQ(test, 10, n);
 	expect_usage(test, 10 * size, SLAB);
-	n = fill(s, GFP_KERNEL | __GFP_BC_LIMIT, p, n, 12);
+	outer = bc_limit_save();
+	inner = bc_limit_save();
+	KUNIT_EXPECT_EQ(test, 11, fill(s, GFP_KERNEL, p, n, 11));
+	bc_limit_restore(inner);
+	n = fill(s, GFP_KERNEL, p, 11, 12);
+	bc_limit_restore(outer);
 	KUNIT_EXPECT_EQ(test, 12, n);
+	KUNIT_EXPECT_EQ(test, 12, fill(s, GFP_KERNEL, p, n, 40));
 	n = fill(s, GFP_ATOMIC, p, n, 14);
 	KUNIT_EXPECT_EQ(test, 14, n);
 	current->bc_fault = true;
@@ -659,7 +710,9 @@ static void severities(struct kunit *test)
 	/* The privileged go up to the limit, and nobody beyond ... */
 	n = fill(s, GFP_KERNEL, p, n, 40);
 	KUNIT_EXPECT_EQ(test, 20, n);
-	KUNIT_EXPECT_EQ(test, 20, fill(s, GFP_ATOMIC | __GFP_BC_LIMIT, p, n, 40));
+	outer = bc_limit_save();
+	KUNIT_EXPECT_EQ(test, 20, fill(s, GFP_ATOMIC, p, n, 40));
+	bc_limit_restore(outer);
 	expect_usage(test, 20 * size, SLAB);
 	KUNIT_EXPECT_EQ(test, 0, forced());
 	/* ... but who must not fail, or frees memory. */
@@ -769,6 +822,7 @@ static struct kunit_case kmem_test_cases[] = {
 	KUNIT_CASE(slab_sizes),
 	KUNIT_CASE(slab_flag_or_cache),
 	KUNIT_CASE(slab_bulk),
+	KUNIT_CASE(slab_recharged),
 	KUNIT_CASE(slab_typesafe_by_rcu),
 	KUNIT_CASE(kmalloc_and_krealloc),
 	KUNIT_CASE(kfree_after_grace),

@@ -16,11 +16,9 @@
 #include <linux/fanotify.h>
 #include <linux/filter.h>
 #include <linux/loop.h>
-#include <linux/membarrier.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
-#include <netinet/in.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
@@ -41,20 +39,16 @@
 
 #include "../kselftest_harness.h"
 #include "bc_util.h"
+#include "kmem_util.h"
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
 #endif
 
-#define KIB(n) ((n) * 1024LL)
-#define MIB(n) ((n) * 1024LL * 1024)
-
-#define PAGE 4096
 /* What one page of page tables maps. */
 #define STRIDE MIB(2)
 #define SPARSE (STRIDE * 32768)
 
-#define DROP_CACHES "/proc/sys/vm/drop_caches"
 #define PROFILING "/proc/sys/vm/mem_profiling"
 #define SEM_LIMITS "/proc/sys/kernel/sem"
 static char sem_limits[128];			/* what they were */
@@ -169,51 +163,6 @@ FIXTURE_TEARDOWN(kmem)
 
 /* What is used */
 
-/*
- * Has the kernel free what it keeps for later: unused dentries and inodes, what
- * waits to be freed after a grace period in a batch, the address space that an
- * idle CPU has left over from its last process.
- */
-static void give_back(void)
-{
-	cpu_set_t before;
-	int i, n = bc_cpus();
-
-	bc_write_file(DROP_CACHES, "2");
-	if (sched_getaffinity(0, sizeof(before), &before))
-		return;
-	for (i = 0; i < n; i++)
-		pin_to_cpu(i);
-	sched_setaffinity(0, sizeof(before), &before);
-	syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
-}
-
-/* The usage of @cg when nothing is left of what its processes have freed. */
-static long long quiet(const char *cg)
-{
-	long long now, last = -1;
-	int same = 0, i;
-
-	for (i = 0; i < 500 && same < 2; i++) {
-		give_back();
-		bc_sleep_ms(10);
-		now = cg_get(cg, "usage");
-		same = now == last ? same + 1 : 0;
-		last = now;
-	}
-	return last;
-}
-
-/* By how much more than @before is used, once what can be freed is. */
-static long long beyond(const char *cg, long long before)
-{
-	long long now;
-
-	give_back();
-	now = cg_get(cg, "usage");
-	return now < 0 || now > before ? now - before : 0;
-}
-
 /* By how much the kinds differ from what they make up together. */
 static long long unsummed(const char *cg)
 {
@@ -271,38 +220,6 @@ static long long peak_end(struct peak *peak)
 
 	close(peak->fd);
 	return highest;
-}
-
-/* Workers that can work at a limit */
-
-static void __attribute__((noinline)) touch_stack(void)
-{
-	volatile char stack[KIB(256)];
-	size_t i;
-
-	for (i = 0; i < sizeof(stack); i += PAGE)
-		stack[i] = 0;
-}
-
-/* Touches everything that there is, so that nothing faults later on. */
-static long prepare(long unused)
-{
-	struct rlimit none = { 0, 0 };
-
-	(void)unused;
-	setrlimit(RLIMIT_CORE, &none);
-	touch_stack();
-	return mlockall(MCL_CURRENT) ? -errno : 0;
-}
-
-static struct worker *root_in(const char *cg)
-{
-	return worker_after(worker_new(cg), prepare, 0);
-}
-
-static struct worker *user_in(const char *cg)
-{
-	return worker_after(root_in(cg), become_nobody, 0);
 }
 
 static long nothing(long unused)
@@ -2405,99 +2322,6 @@ TEST_F(kmem, reading_files_at_the_limit)
 	EXPECT_NOTHING(self->group);
 	EXPECT_SOON(0, cg_rmdir(memcg));
 	bc_umount(root);
-}
-
-#define CONNECTIONS 20
-
-static struct sockaddr_in server = {
-	.sin_family = AF_INET,
-};
-
-static long listen_at(long port)
-{
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	int on = 1;
-
-	server.sin_port = htons(port);
-	server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	if (fd < 0)
-		return -errno;
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (bind(fd, (void *)&server, sizeof(server)) ||
-	    listen(fd, CONNECTIONS))
-		return -errno;
-	return keep(fd) ?: fd;
-}
-
-static long connect_to(long port)
-{
-	/* Nothing is to be left of them when they are closed. */
-	static const struct linger reset = { .l_onoff = 1 };
-	int i;
-
-	server.sin_port = htons(port);
-	server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	for (i = 0; i < CONNECTIONS; i++) {
-		int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-		if (fd < 0)
-			return -errno;
-		keep(fd);
-		setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
-		if (connect(fd, (void *)&server, sizeof(server)))
-			return -errno;
-	}
-	return 0;
-}
-
-static long accept_from(long fd)
-{
-	long err = 0;
-	int i;
-
-	for (i = 0; i < CONNECTIONS && !err; i++)
-		err = keep(accept(fd, NULL, NULL));
-	return err;
-}
-
-/* The kernel makes the socket before anybody accepts it: nobody's, until then. */
-TEST_F(kmem, accepted_sockets)
-{
-	char *other = cg_new(self->top, "other");
-	long long before, waiting;
-	struct worker *w, *client;
-	struct ifreq_flags {
-		char name[16];
-		short flags;
-		char rest[22];
-	} lo = { .name = "lo", .flags = 1 /* up */ };
-	int sock, port = 20000 + variant->v2;
-	long fd;
-
-	ASSERT_NE(NULL, other);
-	sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (sock < 0)
-		SKIP(return, "no network");
-	ioctl(sock, 0x8914 /* SIOCSIFFLAGS */, &lo);
-	close(sock);
-	w = root_in(self->group);
-	client = root_in(other);
-	ASSERT_TRUE(w && client);
-	before = quiet(self->group);
-	fd = call(w, listen_at, port);
-	ASSERT_LE(0, fd);
-	ASSERT_EQ(0, call(client, connect_to, port));
-	waiting = quiet(self->group);
-	EXPECT_EQ(0, call(w, accept_from, fd));
-	/* Half of that would be enough for all but what TCP has. */
-	EXPECT_LE(waiting + CONNECTIONS * 2500LL, cg_get(self->group, "usage"));
-	EXPECT_EQ(0, call(client, close_all, 0));
-	EXPECT_EQ(0, call(w, close_all, 0));
-	EXPECT_SOON(0, beyond(self->group, before));
-	worker_end(client);
-	worker_end(w);
-	EXPECT_NOTHING(self->group);
-	EXPECT_NOTHING(other);
 }
 
 TEST_HARNESS_MAIN

@@ -15,6 +15,7 @@
 #include <libgen.h>
 #include <limits.h>
 #include <signal.h>
+#include <sys/klog.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -757,6 +758,28 @@ TEST_F(memcg_kmem, changes_and_removal_under_load)
 		worker_end(w[i]);
 	}
 	EXPECT_SOON(0, left(self->other));
+}
+
+/* Whether the kernel has said @text since it was booted. */
+static bool kernel_said(const char *text)
+{
+	static char log[1 << 20];
+	int n = klogctl(3 /* SYSLOG_ACTION_READ_ALL */, log, sizeof(log) - 1);
+
+	log[n < 0 ? 0 : n] = '\0';
+	return strstr(log, text);
+}
+
+/* Catches: mainline's message that a limit has no effect, where it has one. */
+TEST_F(memcg_kmem, limit_says_when_it_counts)
+{
+	ASSERT_EQ(0, cg_set(self->top, MODE, 1));
+	ASSERT_EQ(0, cg_write(self->top, LIMIT, "1G"));
+	EXPECT_FALSE(kernel_said("kmem.limit_in_bytes is deprecated"));
+	ASSERT_EQ(0, cg_set(self->top, MODE, 0));
+	ASSERT_EQ(0, cg_write(self->top, LIMIT, "2G"));
+	EXPECT_FALSE(kernel_said("kmem.limit_in_bytes is deprecated"));
+	EXPECT_TRUE(kernel_said("when independent_kmem_limit is 1"));
 }
 
 TEST_HARNESS_MAIN

@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * KUnit tests of page faults that are refused kernel memory, with fault
+ * handlers as drivers have them
+ *
+ * The tests call handle_mm_fault() themselves: a fault that would be repeated
+ * for ever fails the test, and does not hang it.
+ */
+
+#include <kunit/test.h>
+
+#include <linux/anon_inodes.h>
+#include <linux/cgroup.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/mm.h>
+#include <linux/mman.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <linux/workqueue.h>
+
+#include <bc/beancounter.h>
+#include <bc/kmem.h>
+
+/* What each page table maps, and how many of them the tests use. */
+#define STRIDE	PMD_SIZE
+#define STRIDES	4
+
+static struct beancounter *bc;
+static unsigned long page;		/* that the driver maps */
+static vm_fault_t (*driver)(struct vm_fault *vmf);
+static unsigned long start;		/* of the mapping, rounded up */
+
+/* Drivers */
+
+static vm_fault_t insert(struct vm_fault *vmf, unsigned long address)
+{
+	return vmf_insert_pfn(vmf->vma, address,
+			      page_to_pfn(virt_to_page(page)));
+}
+
+/* As most: what became of it is said. */
+static vm_fault_t driver_plain(struct vm_fault *vmf)
+{
+	return insert(vmf, vmf->address);
+}
+
+/* TTM's, for the first page. */
+static vm_fault_t driver_hides(struct vm_fault *vmf)
+{
+	insert(vmf, vmf->address);
+	return VM_FAULT_NOPAGE;
+}
+
+/* TTM's, for a page that it maps in advance. */
+static vm_fault_t driver_ahead(struct vm_fault *vmf)
+{
+	vm_fault_t fault = insert(vmf, vmf->address);
+
+	return fault == VM_FAULT_NOPAGE ? insert(vmf, vmf->address + STRIDE) :
+					  fault;
+}
+
+static bool refused_object(void)
+{
+	void *p = kmalloc(64, GFP_KERNEL_BC);
+
+	kfree(p);
+	return !p;
+}
+
+/* Has wanted something, and does without. */
+static vm_fault_t driver_does_without(struct vm_fault *vmf)
+{
+	return refused_object() ? insert(vmf, vmf->address) : VM_FAULT_SIGSEGV;
+}
+
+/* Has wanted something, and hopes for the next time. */
+static vm_fault_t driver_hopes(struct vm_fault *vmf)
+{
+	return refused_object() ? VM_FAULT_NOPAGE : VM_FAULT_SIGSEGV;
+}
+
+static vm_fault_t driver_fault(struct vm_fault *vmf)
+{
+	return driver(vmf);
+}
+
+static const struct vm_operations_struct driver_vm_ops = {
+	.fault = driver_fault,
+};
+
+static int driver_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	vm_flags_set(vma, VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP);
+	vma->vm_ops = &driver_vm_ops;
+	return 0;
+}
+
+static const struct file_operations driver_fops = {
+	.mmap = driver_mmap,
+};
+
+/* A group without a directory, which the test acts for: see kmem_kunit.c. */
+static int fault_test_init(struct kunit *test)
+{
+	struct cgroup_subsys_state *root = init_css_set.subsys[kmem_cgrp_id];
+	struct cgroup_subsys_state *css;
+
+	cgroup_lock();
+	css = kmem_cgrp_subsys.css_alloc(root);
+	cgroup_unlock();
+	if (IS_ERR(css))
+		return PTR_ERR(css);
+	css->cgroup = root->cgroup;
+	css->parent = root;
+	css->flags |= CSS_NO_REF;
+	bc = css_bc(css);
+	page = get_zeroed_page(GFP_KERNEL);
+	return page ? 0 : -ENOMEM;
+}
+
+static void fault_test_exit(struct kunit *test)
+{
+	free_page(page);
+	if (!bc)
+		return;
+	cgroup_lock();
+	kmem_cgrp_subsys.css_killed(&bc->css);
+	cgroup_unlock();
+	synchronize_rcu();
+	/* Whatever there was to tell of it has been told. */
+	while (READ_ONCE(bc->flags) & BIT(0))
+		schedule_timeout_uninterruptible(1);
+	__flush_workqueue(system_wq);
+	kmem_cgrp_subsys.css_free(&bc->css);
+	bc = NULL;
+}
+
+static u64 usage(void)
+{
+	struct res_snapshot snap;
+
+	res_counter_read(&bc->counter, &snap);
+	return snap.usage;
+}
+
+static void set_limit(struct kunit *test, u64 limit)
+{
+	KUNIT_ASSERT_EQ(test, 0,
+			res_counter_set_limit(&bc->counter, limit, false));
+}
+
+/* A fault of a task in the group, once. */
+static vm_fault_t fault(unsigned long address, unsigned int flags)
+{
+	struct mm_struct *mm = current->mm;
+	struct vm_area_struct *vma;
+	vm_fault_t ret = VM_FAULT_SIGSEGV;
+	struct res_owner *old;
+
+	mmap_read_lock(mm);
+	vma = vma_lookup(mm, address);
+	old = bc_set_active(bc->counter.owner);
+	if (vma)
+		ret = handle_mm_fault(vma, address, flags, NULL);
+	bc_set_active(old);
+	mmap_read_unlock(mm);
+	return ret;
+}
+
+static void map(struct kunit *test)
+{
+	const unsigned long len = (2 * STRIDES + 1) * STRIDE;
+	unsigned long address;
+	struct file *file;
+
+	file = anon_inode_getfile("[bc]", &driver_fops, NULL, O_RDWR);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(file));
+	address = kunit_vm_mmap(test, file, 0, len, PROT_READ | PROT_WRITE,
+				MAP_SHARED, 0);
+	fput(file);
+	KUNIT_ASSERT_NE(test, 0, address);
+	KUNIT_ASSERT_FALSE(test, IS_ERR_VALUE(address));
+	start = ALIGN(address, STRIDE);
+	/* One table is to hold the tables of all strides. */
+	if (start / PUD_SIZE != (start + STRIDES * STRIDE - 1) / PUD_SIZE)
+		start = ALIGN(start, PUD_SIZE);
+	/* That one, and those above: */
+	driver = driver_plain;
+	KUNIT_ASSERT_EQ(test, VM_FAULT_NOPAGE, fault(start, 0));
+}
+
+static void unmap(struct kunit *test)
+{
+	struct vm_area_struct *vma;
+	unsigned long first, last;
+
+	mmap_read_lock(current->mm);
+	vma = vma_lookup(current->mm, start);
+	first = vma->vm_start;
+	last = vma->vm_end;
+	mmap_read_unlock(current->mm);
+	KUNIT_EXPECT_EQ(test, 0, vm_munmap(first, last - first));
+	rcu_barrier();
+	KUNIT_EXPECT_EQ(test, 0, usage());
+}
+
+/* The page table is refused, and the handler does not say so. */
+static void hidden_refusal(struct kunit *test)
+{
+	u8 byte;
+
+	map(test);
+	set_limit(test, 0);
+	driver = driver_plain;
+	KUNIT_EXPECT_EQ(test, VM_FAULT_SIGBUS, fault(start + STRIDE, 0));
+	/* One page is for __do_fault(), which has a table ready before. */
+	set_limit(test, usage() + PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, VM_FAULT_SIGBUS, fault(start + STRIDE, 0));
+	driver = driver_hides;
+	KUNIT_ASSERT_EQ(test, VM_FAULT_SIGBUS, fault(start + STRIDE, 0));
+	KUNIT_ASSERT_EQ(test, VM_FAULT_SIGBUS,
+			fault(start + STRIDE, FAULT_FLAG_WRITE));
+	/* Where there is a table, there is no refusal. */
+	KUNIT_EXPECT_EQ(test, VM_FAULT_NOPAGE, fault(start + PAGE_SIZE, 0));
+
+	/* And the kernel's own access ends. */
+	if (!IS_ENABLED(CONFIG_UML)) {
+		struct res_owner *old = bc_set_active(bc->counter.owner);
+		unsigned long left;
+
+		left = copy_from_user(&byte, (void __user *)start + STRIDE, 1);
+		bc_set_active(old);
+		KUNIT_EXPECT_EQ(test, 1, left);
+	}
+
+	set_limit(test, RES_COUNTER_MAX);
+	KUNIT_EXPECT_EQ(test, VM_FAULT_NOPAGE, fault(start + STRIDE, 0));
+	unmap(test);
+}
+
+/* The page is there, and what the handler was refused was for another one. */
+static void refusal_ahead(struct kunit *test)
+{
+	map(test);
+	set_limit(test, 0);
+	driver = driver_ahead;
+	KUNIT_EXPECT_EQ(test, VM_FAULT_NOPAGE, fault(start + PAGE_SIZE, 0));
+	KUNIT_EXPECT_EQ(test, VM_FAULT_NOPAGE,
+			fault(start + 2 * PAGE_SIZE, FAULT_FLAG_WRITE));
+	KUNIT_EXPECT_EQ(test, VM_FAULT_SIGBUS, fault(start + STRIDE, 0));
+	unmap(test);
+}
+
+/* A page that can only be read does not help a write. */
+static void read_only_page(struct kunit *test)
+{
+	struct vm_area_struct *vma;
+
+	map(test);
+	mmap_write_lock(current->mm);
+	vma = vma_lookup(current->mm, start);
+	vma->vm_page_prot = vm_get_page_prot(vma->vm_flags & ~VM_SHARED);
+	mmap_write_unlock(current->mm);
+	set_limit(test, 0);
+	driver = driver_ahead;
+	KUNIT_EXPECT_EQ(test, VM_FAULT_NOPAGE, fault(start + PAGE_SIZE, 0));
+	KUNIT_EXPECT_EQ(test, VM_FAULT_SIGBUS,
+			fault(start + 2 * PAGE_SIZE, FAULT_FLAG_WRITE));
+	unmap(test);
+}
+
+/* Something else is refused. */
+static void refused_object_in_fault(struct kunit *test)
+{
+	map(test);
+	set_limit(test, 0);
+	driver = driver_does_without;
+	KUNIT_EXPECT_EQ(test, VM_FAULT_NOPAGE, fault(start + PAGE_SIZE, 0));
+	driver = driver_hopes;
+	KUNIT_EXPECT_EQ(test, VM_FAULT_SIGBUS, fault(start + 2 * PAGE_SIZE, 0));
+	/* What another fault was refused does not matter to the next one. */
+	driver = driver_hides;
+	KUNIT_EXPECT_EQ(test, VM_FAULT_NOPAGE, fault(start + 2 * PAGE_SIZE, 0));
+	unmap(test);
+}
+
+/* What a fault says of itself is left alone where it was not about memory. */
+static void other_results(struct kunit *test)
+{
+	static const vm_fault_t results[] = {
+		0, VM_FAULT_RETRY, VM_FAULT_COMPLETED, VM_FAULT_SIGSEGV,
+		VM_FAULT_NOPAGE | VM_FAULT_RETRY, VM_FAULT_HWPOISON,
+		VM_FAULT_MAJOR,
+	};
+	struct vm_area_struct *vma;
+	int i;
+
+	map(test);
+	mmap_read_lock(current->mm);
+	vma = vma_lookup(current->mm, start);
+	for (i = 0; i < ARRAY_SIZE(results); i++)
+		KUNIT_EXPECT_EQ(test, results[i],
+				kmem_fault_verify(vma, start + STRIDE, 0,
+						  results[i]));
+	KUNIT_EXPECT_EQ(test, VM_FAULT_OOM | VM_FAULT_MAJOR,
+			kmem_fault_verify(vma, start + STRIDE, 0,
+					  VM_FAULT_NOPAGE | VM_FAULT_MAJOR));
+	KUNIT_EXPECT_EQ(test, VM_FAULT_NOPAGE,
+			kmem_fault_verify(vma, start, FAULT_FLAG_WRITE,
+					  VM_FAULT_OOM));
+	mmap_read_unlock(current->mm);
+	unmap(test);
+}
+
+static struct kunit_case fault_test_cases[] = {
+	KUNIT_CASE(hidden_refusal),
+	KUNIT_CASE(refusal_ahead),
+	KUNIT_CASE(read_only_page),
+	KUNIT_CASE(refused_object_in_fault),
+	KUNIT_CASE(other_results),
+	{}
+};
+
+static struct kunit_suite fault_test_suite = {
+	.name = "bc_kmem_fault",
+	.init = fault_test_init,
+	.exit = fault_test_exit,
+	.test_cases = fault_test_cases,
+};
+kunit_test_suite(fault_test_suite);
+
+MODULE_DESCRIPTION("KUnit tests of page faults that are refused kernel memory");
+MODULE_LICENSE("GPL");

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the tests of kmem share: usage when nothing is left of what was freed,
+ * and workers that make do with the memory that they have.
+ */
+#ifndef KMEM_UTIL_H
+#define KMEM_UTIL_H
+
+#include <linux/membarrier.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "bc_util.h"
+
+#define KIB(n) ((n) * 1024LL)
+#define MIB(n) ((n) * 1024LL * 1024)
+
+#define PAGE 4096
+
+#define DROP_CACHES "/proc/sys/vm/drop_caches"
+
+/* What is used */
+
+/*
+ * Has the kernel free what it keeps for later: unused dentries and inodes, what
+ * waits to be freed after a grace period in a batch, the address space that an
+ * idle CPU has left over from its last process.
+ */
+static inline void give_back(void)
+{
+	cpu_set_t before;
+	int i, n = bc_cpus();
+
+	bc_write_file(DROP_CACHES, "2");
+	if (sched_getaffinity(0, sizeof(before), &before))
+		return;
+	for (i = 0; i < n; i++)
+		pin_to_cpu(i);
+	sched_setaffinity(0, sizeof(before), &before);
+	syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
+}
+
+/* The usage of @cg when nothing is left of what its processes have freed. */
+static inline long long quiet(const char *cg)
+{
+	long long now, last = -1;
+	int same = 0, i;
+
+	for (i = 0; i < 500 && same < 2; i++) {
+		give_back();
+		bc_sleep_ms(10);
+		now = cg_get(cg, "usage");
+		same = now == last ? same + 1 : 0;
+		last = now;
+	}
+	return last;
+}
+
+/* By how much more than @before is used, once what can be freed is. */
+static inline long long beyond(const char *cg, long long before)
+{
+	long long now;
+
+	give_back();
+	now = cg_get(cg, "usage");
+	return now < 0 || now > before ? now - before : 0;
+}
+
+/* Workers that can work at a limit */
+
+static void __attribute__((noinline, unused)) touch_stack(void)
+{
+	volatile char stack[KIB(256)];
+	size_t i;
+
+	for (i = 0; i < sizeof(stack); i += PAGE)
+		stack[i] = 0;
+}
+
+/* Touches everything that there is, so that nothing faults later on. */
+static inline long prepare(long unused)
+{
+	struct rlimit none = { 0, 0 };
+
+	(void)unused;
+	setrlimit(RLIMIT_CORE, &none);
+	touch_stack();
+	return mlockall(MCL_CURRENT) ? -errno : 0;
+}
+
+static inline struct worker *root_in(const char *cg)
+{
+	return worker_after(worker_new(cg), prepare, 0);
+}
+
+static inline struct worker *user_in(const char *cg)
+{
+	return worker_after(root_in(cg), become_nobody, 0);
+}
+
+#endif /* KMEM_UTIL_H */
