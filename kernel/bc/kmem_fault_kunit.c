@@ -126,14 +126,14 @@ static void fault_test_exit(struct kunit *test)
 	if (!bc)
 		return;
 	cgroup_lock();
-	kmem_cgrp_subsys.css_killed(&bc->css);
+	kmem_cgrp_subsys.css_killed(&bc->group->css);
 	cgroup_unlock();
 	synchronize_rcu();
 	/* Whatever there was to tell of it has been told. */
 	while (READ_ONCE(bc->flags) & BIT(0))
 		schedule_timeout_uninterruptible(1);
 	__flush_workqueue(system_wq);
-	kmem_cgrp_subsys.css_free(&bc->css);
+	kmem_cgrp_subsys.css_free(&bc->group->css);
 	bc = NULL;
 }
 
