@@ -23,20 +23,28 @@ struct kmem_cache;
 struct page_ext_operations;
 struct res_owner;
 
-/* The mark of the beancounter patches, on which memcg's is a later variation. */
+/*
+ * The mark of the beancounter patches, on which memcg's is a later variation.
+ */
 #define __GFP_BC	__GFP_ACCOUNT
 #define GFP_KERNEL_BC	(GFP_KERNEL | __GFP_BC)
 #define SLAB_BC		SLAB_ACCOUNT
 
-/* For bc_set_active(): nobody is charged. NULL: whoever would be without that. */
+/*
+ * For bc_set_active(): nobody is charged. NULL: whoever would be without that.
+ */
 #define BC_NOBODY	((struct res_owner *)ERR_PTR(-ESRCH))
 
-/* In current->bc_owner: the group has to be looked up, as the task has left it in exit. */
+/*
+ * In current->bc_owner: the group has to be looked up, as the task has left it
+ * in exit.
+ */
 #define BC_LOOK_UP	((struct res_owner *)ERR_PTR(-EAGAIN))
 
 /*
- * In page->memcg_data of a page that is no slab's: kmem has charged this page. The bit is
- * the first that memcg has no use for, and among those that it masks.
+ * In page->memcg_data of a page that is no slab's: kmem has charged this page.
+ * The bit is the first that memcg has no use for, and among those that it
+ * masks.
  */
 #if defined(CONFIG_BC_KMEM) && defined(CONFIG_MEMCG)
 #define PAGE_BC_CHARGED	((unsigned long)__NR_MEMCG_DATA_FLAGS)
@@ -164,7 +172,8 @@ static inline void __bc_kmem_put(struct res_owner *owner)
 #endif /* CONFIG_BC_KMEM */
 
 /**
- * bc_kmem_enabled() - whether there can be a group whose kernel memory is counted
+ * bc_kmem_enabled() - whether there can be a group whose kernel memory is
+ * counted
  *
  * Return: false with cgroup_disable=kmem, or where kmem is not compiled in.
  */
@@ -184,8 +193,8 @@ DECLARE_STATIC_KEY_FALSE(kmem_accounting_key);
 /**
  * kmem_accounting() - whether anybody counts kernel memory: memcg, or kmem
  *
- * The allocators ask this, and who it is only after that: where nobody does, kmem
- * costs them nothing that memcg does not cost.
+ * The allocators ask this, and who it is only after that: where nobody does,
+ * kmem costs them nothing that memcg does not cost.
  *
  * Return: Whether there is, or was, a group of either.
  */
@@ -201,14 +210,15 @@ static __always_inline bool kmem_accounting(void)
 /**
  * bc_kmem_charges() - whether the current task charges anything to a group
  *
- * A task of the root group and a kernel thread do not, unless they act for a group:
- * they are told from the others by one word. An interrupt gets the answer of the task
- * that it has interrupted, and asks once more.
+ * A task of the root group and a kernel thread do not, unless they act for a
+ * group: they are told from the others by one word. An interrupt gets the
+ * answer of the task that it has interrupted, and asks once more.
  *
- * The word is the owner of the task's group. It is written by the parent when the task is
- * made, under cgroup_mutex when the task is moved, and by the task itself, which never
- * replaces one group by another: see bc_set_active(). Only its own task follows it, and
- * does so while the group is kept from being removed: see kmem_charge_fastpath().
+ * The word is the owner of the task's group. It is written by the parent when
+ * the task is made, under cgroup_mutex when the task is moved, and by the task
+ * itself, which never replaces one group by another: see bc_set_active(). Only
+ * its own task follows it, and does so while the group is kept from being
+ * removed: see kmem_charge_fastpath().
  *
  * Context: Any context but NMI.
  * Return: false: nothing is charged.
@@ -225,7 +235,8 @@ static __always_inline bool bc_kmem_charges(void)
 /**
  * bc_kmem_fork() - have a new task charge its group
  * @child: the task, which does not run yet
- * @cset: of the groups that it will be in; cgroup core keeps it from being moved until it
+ * @cset: of the groups that it will be in; cgroup core keeps it from being
+ * moved until it
  *	is there
  *
  * Context: Task context.
@@ -241,8 +252,9 @@ static inline void bc_kmem_fork(struct task_struct *child, struct css_set *cset)
  * bc_kmem_exit() - a task begins to exit
  * @task: the current task, with PF_EXITING
  *
- * From here on it is not moved any more, but its group can be removed. What the task still
- * charges goes to the group, or to the nearest one above that is there.
+ * From here on it is not moved any more, but its group can be removed. What the
+ * task still charges goes to the group, or to the nearest one above that is
+ * there.
  *
  * Context: Task context.
  */
@@ -278,8 +290,8 @@ bc_page_charge(gfp_t gfp, unsigned int order)
  *
  * Context: Any context but NMI. No other CPU knows the pages yet.
  */
-static __always_inline void bc_page_commit(struct page *page, unsigned int order,
-					   struct res_owner *owner)
+static __always_inline void
+bc_page_commit(struct page *page, unsigned int order, struct res_owner *owner)
 {
 	if (owner)
 		__bc_page_commit(page, order, owner);
@@ -473,18 +485,20 @@ static inline void bc_kmem_put(struct res_owner *owner)
 
 /**
  * bc_set_active() - from here on, kernel memory is charged to another group
- * @owner: what to charge: what bc_kmem_get_current() or one like it has returned
+ * @owner: what to charge: what bc_kmem_get_current() or one like it has
+ * returned
  *	and is kept until the end; %BC_NOBODY; or %NULL, to charge the current task's
  *	group again
  *
- * What is allocated with __GFP_BC counts. For the current task or, in an interrupt,
- * until that ends. The end of the scope is a call with what this has returned;
- * scopes nest. One that names the task's own group changes nothing.
+ * What is allocated with __GFP_BC counts. For the current task or, in an
+ * interrupt, until that ends. The end of the scope is a call with what this has
+ * returned; scopes nest. One that names the task's own group changes nothing.
  *
- * A task that charges nothing by itself leaves the allocators' hooks at once, as its
- * bc_owner is %NULL; in a scope it is %BC_NOBODY. Another CPU may move the task to a group
- * meanwhile. Hence the exchanges: the owner of a group, which that CPU has written, stays.
- * If it moves it out of a group, the rest of the scope is charged to nothing.
+ * A task that charges nothing by itself leaves the allocators' hooks at once,
+ * as its bc_owner is %NULL; in a scope it is %BC_NOBODY. Another CPU may move
+ * the task to a group meanwhile. Hence the exchanges: the owner of a group,
+ * which that CPU has written, stays. If it moves it out of a group, the rest of
+ * the scope is charged to nothing.
  *
  * Context: Any context but NMI.
  * Return: What was charged before.

@@ -2,14 +2,15 @@
 /*
  * kmem: owners of slab objects, for mm/slab.h and the files that include it
  *
- * Most caches whose objects are always accounted have room for an owner behind each object,
- * in what alignment or the end of the slab would leave unused: see calculate_owner(). Where
- * there is none, and where the flag of an allocation decides, the owner is in the vector that
- * the slab has for such things. KFENCE's objects have one of their own there.
+ * Most caches whose objects are always accounted have room for an owner behind
+ * each object, in what alignment or the end of the slab would leave unused: see
+ * calculate_owner(). Where there is none, and where the flag of an allocation
+ * decides, the owner is in the vector that the slab has for such things.
+ * KFENCE's objects have one of their own there.
  *
- * Neither place is read or written but by the CPU that allocates the object, before any other
- * knows it, and by the one that frees it, when no other does any more: no lock is needed.
- * In a free object it is NULL.
+ * Neither place is read or written but by the CPU that allocates the object,
+ * before any other knows it, and by the one that frees it, when no other does
+ * any more: no lock is needed. In a free object it is NULL.
  */
 #ifndef _BC_KMEM_SLAB_H
 #define _BC_KMEM_SLAB_H
@@ -23,7 +24,8 @@ static inline bool bc_cache_has_owners(const struct kmem_cache *s)
 }
 
 /* Whether an owner is within the first @size bytes of an object. */
-static inline bool bc_cache_overlaps(const struct kmem_cache *s, unsigned int size)
+static inline bool bc_cache_overlaps(const struct kmem_cache *s,
+				     unsigned int size)
 {
 	return s->bc_offset && size > s->bc_offset;
 }
@@ -36,30 +38,32 @@ static inline void bc_slab_init_owner(struct kmem_cache *s, void *object)
 }
 
 /*
- * obj_to_index(), without asking where the slab is: that is where the buddy allocator has put
- * it, at a multiple of its size.
+ * obj_to_index(), without asking where the slab is: that is where the buddy
+ * allocator has put it, at a multiple of its size.
  */
 static __always_inline struct res_owner **
 bc_vector_place(struct kmem_cache *s, struct slab *slab, void *object,
 		struct slabobj_ext *exts)
 {
 	unsigned long size = PAGE_SIZE << slab_order(slab);
-	unsigned int offset = (unsigned long)kasan_reset_tag(object) & (size - 1);
+	unsigned int offset;
 
 	if (is_kfence_address(object))
 		return &exts->bc;
+	offset = (unsigned long)kasan_reset_tag(object) & (size - 1);
 	return &exts[reciprocal_divide(offset, s->reciprocal_size)].bc;
 }
 
 /* Whether this object has it there. */
-static __always_inline bool bc_slab_has_owner(struct kmem_cache *s, void *object)
+static __always_inline bool bc_slab_has_owner(struct kmem_cache *s,
+					      void *object)
 {
 	return s->bc_offset && likely(!is_kfence_address(object));
 }
 
 /*
- * Where the owner of an object is; NULL: there is no place for it yet. It may be in what KASAN
- * takes for a redzone.
+ * Where the owner of an object is; NULL: there is no place for it yet. It may
+ * be in what KASAN takes for a redzone.
  */
 static __always_inline struct res_owner **
 bc_slab_place(struct kmem_cache *s, struct slab *slab, void *object)
@@ -87,7 +91,10 @@ bc_slab_place(struct kmem_cache *s, struct slab *slab, void *object)
 bool __must_check bc_slab_charge(struct kmem_cache *s, gfp_t flags, size_t nr,
 				 void **p);
 
-/* What an object was charged, for the usual one in as few steps as there can be. */
+/*
+ * What an object was charged, for the usual one in as few steps as there can
+ * be.
+ */
 static __always_inline void bc_object_uncharge(struct kmem_cache *s,
 					       struct slab *slab, void *object)
 {
@@ -138,7 +145,8 @@ static inline bool bc_cache_has_owners(const struct kmem_cache *s)
 	return false;
 }
 
-static inline bool bc_cache_overlaps(const struct kmem_cache *s, unsigned int size)
+static inline bool bc_cache_overlaps(const struct kmem_cache *s,
+				     unsigned int size)
 {
 	return false;
 }

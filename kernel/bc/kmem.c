@@ -9,22 +9,25 @@
  *
  * Owners
  *
- * Each piece of memory that was charged has an owner: a slab object behind itself, or in the
- * vector that its slab has for such things (see include/bc/kmem_slab.h), a page in page_ext or,
- * without memcg, in the word of struct page that memcg would have, a vmalloc area and a stack
- * in their vm_struct, percpu memory in its chunk. The CPU that allocates memory sets the owner
- * before any other knows the memory, and the CPU that frees it takes it away when no other
- * does any more; so no lock is needed, and it is returned once. Each subpage of an allocation
- * has its owner for itself: what is allocated as one can be freed in parts.
+ * Each piece of memory that was charged has an owner: a slab object behind
+ * itself, or in the vector that its slab has for such things (see
+ * include/bc/kmem_slab.h), a page in page_ext or, without memcg, in the word of
+ * struct page that memcg would have, a vmalloc area and a stack in their
+ * vm_struct, percpu memory in its chunk. The CPU that allocates memory sets the
+ * owner before any other knows the memory, and the CPU that frees it takes it
+ * away when no other does any more; so no lock is needed, and it is returned
+ * once. Each subpage of an allocation has its owner for itself: what is
+ * allocated as one can be freed in parts.
  *
  * Where there is no room for an owner, the memory is not charged, as in memcg.
  *
  * Order
  *
- * Pages are charged before they are allocated: a group that may have no more makes
- * the machine look for none. Objects are charged after that, since their slab has
- * most often been there already. What is charged as pages or vmalloc is noted while
- * it is charged: after that begins and before it ends. The rest is slab objects.
+ * Pages are charged before they are allocated: a group that may have no more
+ * makes the machine look for none. Objects are charged after that, since their
+ * slab has most often been there already. What is charged as pages or vmalloc
+ * is noted while it is charged: after that begins and before it ends. The rest
+ * is slab objects.
  *
  * Refusals
  *
@@ -54,7 +57,10 @@
 
 #include "../../mm/slab.h"
 
-/* What the file "stat" tells apart. Slab objects are what is none of the others. */
+/*
+ * What the file "stat" tells apart. Slab objects are what is none of the
+ * others.
+ */
 enum kmem_kind {
 	KMEM_PAGE,
 	KMEM_VMALLOC,
@@ -132,9 +138,9 @@ static void kmem_set_owner(struct task_struct *task,
 }
 
 /*
- * Under cgroup_mutex, so that the group that a task has left stays until the task cannot find
- * it here any more; but for a charge that has found it before, with preemption off: for that
- * the owner stays a grace period longer.
+ * Under cgroup_mutex, so that the group that a task has left stays until the
+ * task cannot find it here any more; but for a charge that has found it before,
+ * with preemption off: for that the owner stays a grace period longer.
  */
 static void kmem_attach(struct cgroup_taskset *tset)
 {
@@ -183,7 +189,9 @@ static __always_inline struct res_owner *kmem_active(void)
 	return in_task() ? current->bc_active : this_cpu_read(bc_int_active);
 }
 
-/* Whether anything is charged, @active being what kmem_active() has returned. */
+/*
+ * Whether anything is charged, @active being what kmem_active() has returned.
+ */
 static bool kmem_charges(struct res_owner *active)
 {
 	if (!active && in_task())
@@ -191,8 +199,8 @@ static bool kmem_charges(struct res_owner *active)
 	return active && active != BC_NOBODY;
 }
 
-static __always_inline void kmem_note(struct res_owner *owner, enum kmem_kind kind,
-				      long n)
+static __always_inline void kmem_note(struct res_owner *owner,
+				      enum kmem_kind kind, long n)
 {
 	if (kind != KMEM_SLAB)
 		bc_note(&kmem_resource, owner, kind, n);
@@ -231,8 +239,8 @@ kmem_charge_slowpath(u64 n, enum kmem_kind kind, gfp_t gfp)
 }
 
 /*
- * From this CPU's stock, with preemption off since @owner was read. It is only compared: a
- * slot is open for no group that is gone, nor for what is no owner.
+ * From this CPU's stock, with preemption off since @owner was read. It is only
+ * compared: a slot is open for no group that is gone, nor for what is no owner.
  */
 static __always_inline bool kmem_charge_stock(struct res_owner *owner, u64 n,
 					      enum kmem_kind kind)
@@ -250,9 +258,9 @@ static __always_inline bool kmem_in_scope(void)
 }
 
 /*
- * What memcg's scope (set_active_memcg()) means for kmem: the kmem group that the memcg is
- * in, with a reference; NULL: the task's own, which it also is where kmem is in another
- * hierarchy. A scope of kmem's own says more.
+ * What memcg's scope (set_active_memcg()) means for kmem: the kmem group that
+ * the memcg is in, with a reference; NULL: the task's own, which it also is
+ * where kmem is in another hierarchy. A scope of kmem's own says more.
  */
 static struct res_owner *kmem_get_memcg_scope(void)
 {
@@ -279,11 +287,12 @@ static struct res_owner *kmem_get_memcg_scope(void)
 #endif
 
 /*
- * kmem_charge() in a scope, of kmem's own or of memcg's. Mostly it names the task's own group
- * (events that the task itself watches, buffer heads of its pages), or one that takes turns
- * with it: that has stock here as well.
+ * kmem_charge() in a scope, of kmem's own or of memcg's. Mostly it names the
+ * task's own group (events that the task itself watches, buffer heads of its
+ * pages), or one that takes turns with it: that has stock here as well.
  */
-static struct res_owner *kmem_charge_scope(u64 n, enum kmem_kind kind, gfp_t gfp)
+static struct res_owner *kmem_charge_scope(u64 n, enum kmem_kind kind,
+					   gfp_t gfp)
 {
 	struct res_owner *scope = kmem_get_memcg_scope();
 	struct res_owner *owner;
@@ -305,23 +314,30 @@ static struct res_owner *kmem_charge_scope(u64 n, enum kmem_kind kind, gfp_t gfp
 }
 
 /* Where kmem_charge_fastpath() gives up. */
-static noinline struct res_owner *__kmem_charge(u64 n, enum kmem_kind kind, gfp_t gfp)
+static noinline struct res_owner *__kmem_charge(u64 n, enum kmem_kind kind,
+						gfp_t gfp)
 {
 	if (in_task() && kmem_in_scope())
 		return kmem_charge_scope(n, kind, gfp);
 	return kmem_charge_slowpath(n, kind, gfp);
 }
 
-/* The usual charge. Returns what was charged; NULL: it is a matter of __kmem_charge(). */
-static __always_inline struct res_owner *kmem_charge_fastpath(u64 n,
-							      enum kmem_kind kind)
+/*
+ * The usual charge. Returns what was charged; NULL: it is a matter of
+ * __kmem_charge().
+ */
+static __always_inline struct res_owner *
+kmem_charge_fastpath(u64 n, enum kmem_kind kind)
 {
 	struct res_owner *owner;
 	bool charged;
 
 	if (unlikely(!in_task() || kmem_in_scope()))
 		return NULL;
-	/* The group of a task that is moved can be removed, a grace period later. */
+	/*
+	 * The group of a task that is moved can be removed, a grace period
+	 * later.
+	 */
 	preempt_disable();
 	owner = READ_ONCE(current->bc_owner);
 	charged = kmem_charge_stock(owner, n, kind);
@@ -365,7 +381,10 @@ static __always_inline void kmem_uncharge(struct res_owner *owner, u64 n,
 /* Room */
 
 #ifdef CONFIG_MEMCG
-/* The memcg that has what @bc is charged for, with a reference; it may be the root. */
+/*
+ * The memcg that has what @bc is charged for, with a reference; it may be the
+ * root.
+ */
 static struct mem_cgroup *kmem_get_memcg(struct beancounter *bc)
 {
 	struct cgroup_subsys_state *css;
@@ -453,9 +472,10 @@ struct page_ext_operations bc_kmem_page_ops = {
 };
 
 /*
- * Owners are in page_ext, and a bit of memcg_data says that there is one: what frees a page
- * loads that word anyway. memcg keeps the bit when it charges or uncharges the page. The
- * words of pages that are in use do not change place: page_ext goes with the memory.
+ * Owners are in page_ext, and a bit of memcg_data says that there is one: what
+ * frees a page loads that word anyway. memcg keeps the bit when it charges or
+ * uncharges the page. The words of pages that are in use do not change place:
+ * page_ext goes with the memory.
  */
 static struct res_owner **kmem_page_place(struct page_ext *ext)
 {
@@ -549,8 +569,8 @@ void __bc_page_commit(struct page *page, unsigned int order,
 }
 
 /*
- * Pages that are freed together were charged together, or a single one was not at all: they
- * have the same owner.
+ * Pages that are freed together were charged together, or a single one was not
+ * at all: they have the same owner.
  */
 void __bc_page_uncharge(struct page *page, unsigned int order)
 {
@@ -562,8 +582,9 @@ void __bc_page_uncharge(struct page *page, unsigned int order)
 
 int __bc_vmalloc_charge(struct vm_struct *area, gfp_t gfp)
 {
-	struct res_owner *owner = kmem_charge(get_vm_area_size(area), KMEM_VMALLOC, gfp);
+	struct res_owner *owner;
 
+	owner = kmem_charge(get_vm_area_size(area), KMEM_VMALLOC, gfp);
 	if (IS_ERR(owner))
 		return PTR_ERR(owner);
 	area->bc = owner;
@@ -582,7 +603,10 @@ void __bc_vmalloc_uncharge(struct vm_struct *area)
 
 /* Slab objects */
 
-/* bc_slab_place(), where the slab is not at hand, and looked for only if it is needed. */
+/*
+ * bc_slab_place(), where the slab is not at hand, and looked for only if it is
+ * needed.
+ */
 static __always_inline struct res_owner **
 kmem_object_place(struct kmem_cache *s, void *object)
 {
@@ -596,8 +620,8 @@ kmem_object_place(struct kmem_cache *s, void *object)
 }
 
 /*
- * The place for the owner of an object; made, if there is none yet but something to be
- * charged.
+ * The place for the owner of an object; made, if there is none yet but
+ * something to be charged.
  */
 static struct res_owner **kmem_make_place(struct kmem_cache *s, void *object,
 					  gfp_t flags)
@@ -652,7 +676,10 @@ static noinline bool kmem_slab_charge_slowpath(struct kmem_cache *s,
 	return true;
 }
 
-/* There was less than an object in stock: a slow path, with preemption off as yet. */
+/*
+ * There was less than an object in stock: a slow path, with preemption off as
+ * yet.
+ */
 static noinline bool kmem_slab_charge_undo(struct kmem_cache *s, gfp_t flags,
 					   void *object, struct res_slot *slot)
 {
@@ -662,8 +689,8 @@ static noinline bool kmem_slab_charge_undo(struct kmem_cache *s, gfp_t flags,
 }
 
 /*
- * The one path that has to be short: kmem_charge_fastpath(), but with what it calls where
- * nothing is left to be done, so that no register has to be saved.
+ * The one path that has to be short: kmem_charge_fastpath(), but with what it
+ * calls where nothing is left to be done, so that no register has to be saved.
  */
 bool bc_slab_charge(struct kmem_cache *s, gfp_t flags, size_t nr, void **p)
 {
@@ -717,7 +744,10 @@ bool __bc_slab_post_charge(void *p, gfp_t flags)
 	}
 
 	s = folio_slab(folio)->slab_cache;
-	/* A vector may be in a slab like this one, and must not keep it from being freed. */
+	/*
+	 * A vector may be in a slab like this one, and must not keep it from
+	 * being freed.
+	 */
 	if (is_kmalloc_normal(s))
 		return true;
 	place = bc_slab_place(s, folio_slab(folio), p);
