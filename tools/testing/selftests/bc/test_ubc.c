@@ -1473,7 +1473,7 @@ TEST_F(ubc, race_for_the_last_units)
 	for (i = 0; i < 400; i++)
 		EXPECT_GE(50, usage(self->top, key));
 	for (i = 0; i < 4; i++)
-		EXPECT_LT(0, finish(w[i]));
+		EXPECT_LE(0, finish(w[i]));
 	EXPECT_EQ(0, usage(self->top, key));
 	EXPECT_GE(50, get(self->top, "max_usage", key));
 	/* All of it can be had by one of them. */
