@@ -9,7 +9,7 @@ KVER ?= 6.12
 export KVER KSRC O JOBS T
 
 .PHONY: help demo test test-debug test-mainline shell check check-series model bench sizes series apply \
-	deb clean
+	deb deb-tools clean
 .DEFAULT_GOAL := help
 
 help: ## these lines
@@ -54,6 +54,9 @@ apply: ## put the series on your own tree (KSRC=DIR)
 
 deb: ## kernel packages from your own tree and its .config (KSRC=DIR)
 	@scripts/deb
+
+deb-tools: ## a package with bc-set, bcstat, bc-oci-hook, units and man pages
+	@scripts/deb-tools
 
 clean: ## remove what was built, keep the kernel source
 	@scripts/clean

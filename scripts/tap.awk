@@ -52,9 +52,11 @@ BEGIN { plan = -1 }
 	next
 }
 
-# A second plan without a second beginning: the next suite of KUnit.
+# A second plan without a second beginning: the next suite of KUnit. One that comes
+# after results, and is the first, is a plan of these.
 /^1\.\.[0-9]+/ {
-	check_plan()
+	if (plan >= 0 || !seen)
+		check_plan()
 	plan = substr($1, 4) + 0
 	next
 }

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <syslog.h>
 
 #include <jansson.h>
 
@@ -29,8 +30,11 @@ static void usage(FILE *to)
 	      "      --help, --version\n", to);
 }
 
-static int fail(int status)
+/* In the system's log as well: crun shows nothing of what a hook says. */
+static int fail(int status, const char *root)
 {
+	if (!*root)
+		syslog(LOG_DAEMON | LOG_ERR, "%s", cg_why());
 	fprintf(stderr, "bc-oci-hook: %s\n", cg_why());
 	return status;
 }
@@ -114,33 +118,34 @@ int main(int argc, char **argv)
 		usage(stderr);
 		return CG_USAGE;
 	}
+	openlog("bc-oci-hook", 0, LOG_DAEMON);
 	state = json_loadf(stdin, JSON_DISABLE_EOF_CHECK, &error);
 	if (!state) {
 		cg_fail("the container's state on standard input: line %d: %s",
 			error.line, error.text);
-		return fail(CG_USAGE);
+		return fail(CG_USAGE, root);
 	}
 	from = annotations(state, root);
 	if (!from && json_object_get(state, "bundle")) {
 		json_decref(state);
-		return fail(CG_USAGE);
+		return fail(CG_USAGE, root);
 	}
 	pid = json_integer_value(json_object_get(state, "pid"));
 	if (collect(from, &list, &nr)) {
-		status = fail(CG_USAGE);
+		status = fail(CG_USAGE, root);
 	} else if (!nr) {
 		/* None of our business. */
 	} else if (pid <= 0) {
 		cg_fail("the container's state has no PID: it is for the stage createRuntime");
-		status = fail(CG_USAGE);
+		status = fail(CG_USAGE, root);
 	} else if (cg_init(&cg, root)) {
-		status = fail(CG_NO_CONTROLLER);
+		status = fail(CG_NO_CONTROLLER, root);
 	} else {
 		pid_text = cg_format("%lld", (long long)pid);
 		set.name = pid_text;
 		status = cg_set(&set, list, nr);
 		if (status != CG_OK)
-			fail(status);
+			fail(status, root);
 		free(pid_text);
 		cg_exit(&cg);
 	}

@@ -7,6 +7,10 @@
  * not listed; where v2 has no beancounter switched on for a group, there is none
  * below, and nothing there is looked at. No descriptor is kept: they would be
  * thousands, and count as files themselves.
+ *
+ * One who looks again and again wants to know what is held and what was refused;
+ * limits change rarely. And the file "events" of a group counts for all groups
+ * below: where it says what it said before, there is no need to ask those.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -18,10 +22,10 @@
 
 #include "sweep.h"
 
-enum file { HELD, PEAK, RESERVED, BARRIER, LIMIT, EVENTS, NR_FILES };
+enum file { HELD, PEAK, RESERVED, BARRIER, LIMIT, EVENTS, EVENTS_BELOW, NR_FILES };
 
 static const char *const v2_words[NR_FILES] = {
-	"current", "peak", "min", "barrier", "max", "events.local"
+	"current", "peak", "min", "barrier", "max", "events.local", "events"
 };
 
 /* A controller that counts, in the hierarchy that it is in. */
@@ -44,7 +48,7 @@ struct reader {
 	struct counter counters[32];
 	size_t nr;
 	size_t hint;		/* where the last sweep may have the next row */
-	bool settings;		/* read limits and the like of all rows */
+	bool settings;		/* read everything of all rows */
 };
 
 /* Strings live as long as their sweep. */
@@ -89,7 +93,7 @@ static struct row *new_row(struct sweep *sweep)
 	row = &sweep->rows[sweep->nr++];
 	memset(row, 0, sizeof(*row));
 	row->barrier = row->limit = UNLIMITED;
-	row->peak = -1;
+	row->peak = row->below = -1;
 	return row;
 }
 
@@ -229,10 +233,66 @@ static void compare(struct row *row, const struct row *old)
 		row->fresh = row->refused - old->refused;
 }
 
+/* All that a file with events has. */
+static int64_t sum_events(const char *text)
+{
+	int64_t sum = 0;
+
+	while (*text) {
+		text += strcspn(text, " \n");
+		if (*text == ' ')
+			sum += strtoll(text, NULL, 10);
+		text += strcspn(text, "\n");
+		text += *text == '\n';
+	}
+	return sum;
+}
+
+static void copy_events(struct reader *r, struct row *row, const struct row *old)
+{
+	int i;
+
+	row->forced = old->forced;
+	row->refused = old->refused;
+	row->below = old->below;
+	for (i = 0; i < NR_REFUSALS && old->refusals[i].bound; i++) {
+		row->refusals[i].nr = old->refusals[i].nr;
+		row->refusals[i].bound = keep(r->sweep, old->refusals[i].bound,
+					      strlen(old->refusals[i].bound));
+	}
+}
+
+/*
+ * Returns true where no event is new, in this group and in those below. @quiet is
+ * what the group above has returned.
+ */
+static bool read_events(struct reader *r, struct counter *c, int fd, struct row *row,
+			const struct row *old, bool quiet, bool leaf)
+{
+	char text[4096];
+
+	if (quiet && old) {
+		copy_events(r, row, old);
+		return true;
+	}
+	if (!leaf && c->files[EVENTS_BELOW] &&
+	    read_file(fd, c->files[EVENTS_BELOW], text, sizeof(text)) >= 0) {
+		row->below = sum_events(text);
+		if (old && !r->settings && old->below == row->below) {
+			copy_events(r, row, old);
+			return true;
+		}
+	}
+	if (c->files[EVENTS] && read_file(fd, c->files[EVENTS], text, sizeof(text)) >= 0)
+		parse_events(r, row, text);
+	return false;
+}
+
 static bool read_plain(struct reader *r, struct counter *c, int fd,
-		       const char *path, char *text, size_t size)
+		       const char *path, char *text, size_t size, bool quiet, bool leaf)
 {
 	struct row *row = new_row(r->sweep), *old;
+	bool light;
 	enum file f;
 
 	row->group = path;
@@ -241,24 +301,20 @@ static bool read_plain(struct reader *r, struct counter *c, int fd,
 	row->bytes = c->bytes;
 	set_amount(row, HELD, text);
 	old = last_row(r, row);
-	for (f = PEAK; f < NR_FILES; f++) {
-		if (f != EVENTS && old && !r->settings && !old->shown)
-			continue;
-		if (!c->files[f] || read_file(fd, c->files[f], text, size) < 0)
-			continue;
-		if (f == EVENTS)
-			parse_events(r, row, text);
-		else
+	light = old && !r->settings && !old->shown;
+	for (f = PEAK; f < EVENTS && !light; f++) {
+		if (c->files[f] && read_file(fd, c->files[f], text, size) >= 0)
 			set_amount(row, f, text);
 	}
-	if (old && !r->settings && !old->shown) {
+	if (light) {
 		row->peak = old->peak > row->held ? old->peak : row->held;
 		row->reserved = old->reserved;
 		row->barrier = old->barrier;
 		row->limit = old->limit;
 	}
+	quiet = read_events(r, c, fd, row, old, quiet, leaf);
 	compare(row, old);
-	return true;
+	return quiet;
 }
 
 /*
@@ -271,7 +327,7 @@ static void read_keyed(struct reader *r, struct counter *c, int fd,
 	size_t first = r->sweep->nr, i;
 	enum file f;
 
-	for (f = HELD; f < NR_FILES; f++) {
+	for (f = HELD; f < EVENTS_BELOW; f++) {
 		char *p = text;
 
 		if (f != HELD && (!c->files[f] ||
@@ -347,15 +403,21 @@ static bool learn_files(struct counter *c, int fd)
 	return true;
 }
 
-/* Is any beancounter on here? */
-static bool read_group(struct reader *r, int fd, const char *path)
+/* A bit for each counter. */
+typedef uint32_t mask;
+
+/* Is any beancounter on here? In @quiet are those that have no new events. */
+static bool read_group(struct reader *r, int fd, const char *path, bool leaf,
+		       mask *quiet)
 {
 	char text[4096];
+	mask still = 0;
 	bool any = false;
 	size_t i;
 
 	for (i = 0; i < r->nr; i++) {
 		struct counter *c = &r->counters[i];
+		mask bit = (mask)1 << i;
 
 		if (!c->files[HELD] && !learn_files(c, fd))
 			continue;
@@ -364,21 +426,25 @@ static bool read_group(struct reader *r, int fd, const char *path)
 		any = true;
 		if (*text >= 'a' && *text <= 'z' && strncmp(text, "max", 3))
 			read_keyed(r, c, fd, path, text, sizeof(text));
-		else
-			read_plain(r, c, fd, path, text, sizeof(text));
+		else if (read_plain(r, c, fd, path, text, sizeof(text), *quiet & bit,
+				    leaf))
+			still |= bit;
 	}
+	*quiet = still;
 	r->sweep->groups += any;
 	return any;
 }
 
-static void walk(struct reader *r, int fd, const char *path, size_t len, int depth)
+static void walk(struct reader *r, int fd, const char *path, size_t len, int depth,
+		 mask quiet)
 {
-	bool any = read_group(r, fd, path);
-	char **children, **child;
+	char **children = cg_children(fd), **child;
+	bool any = read_group(r, fd, path, !children || !*children, &quiet);
 
-	if (depth == 0 || (!any && r->hier->version == 2 && len > 1))
+	if (depth == 0 || (!any && r->hier->version == 2 && len > 1)) {
+		cg_free_list(children);
 		return;
-	children = cg_children(fd);
+	}
 	for (child = children; child && *child; child++) {
 		int next = openat(fd, *child, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		size_t n = strlen(*child), above = len > 1 ? len : 0;
@@ -393,7 +459,7 @@ static void walk(struct reader *r, int fd, const char *path, size_t len, int dep
 			sub[above] = '/';
 			memcpy(sub + above + 1, *child, n + 1);
 			walk(r, next, keep(r->sweep, sub, above + n + 1),
-			     above + n + 1, depth > 0 ? depth - 1 : depth);
+			     above + n + 1, depth > 0 ? depth - 1 : depth, quiet);
 			free(sub);
 		}
 		close(next);
@@ -458,7 +524,7 @@ static void read_hier(struct reader *r, const struct stat_options *options,
 	fd = cg_open(hier, path);
 	if (fd >= 0) {
 		walk(r, fd, keep(r->sweep, path, strlen(path)), strlen(path),
-		     options->depth);
+		     options->depth, 0);
 		close(fd);
 	}
 	for (i = 0; i < r->nr; i++) {
@@ -494,8 +560,8 @@ static bool seen_before(struct cg *cg, size_t nr)
 /**
  * sweep_read() - read all accounts
  * @last: the sweep before this one, or NULL
- * @settings: read everything. Otherwise of rows that are not shown, and that
- *	      @last has, only what is held and refused; the rest is what it was
+ * @settings: read everything. Otherwise, of rows that are not shown and that @last
+ *	      has, only what is held and refused; the rest is what it was
  *
  * Return: the sweep; NULL where there is nothing to read, see cg_why().
  */

@@ -28,6 +28,7 @@ struct row {
 		int64_t nr;
 	} refusals[NR_REFUSALS];
 	int64_t fresh;			/* refused since the last sweep */
+	int64_t below;			/* all events, of groups below as well; -1 */
 };
 
 struct sweep {
