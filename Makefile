@@ -3,12 +3,12 @@
 # Every entry point; the work is done in scripts/. Variables:
 #   KVER=6.12   kernel series        KSRC=   source tree or tarball to use
 #   O=DIR       build folder         JOBS=N  parallel jobs
-#   T=NAME      one test only (test, test-debug)
+#   T=NAME      one test only (test, test-debug, test-clients)
 
 KVER ?= 6.12
 export KVER KSRC O JOBS T
 
-.PHONY: help demo test test-debug test-mainline shell check check-series model bench sizes series apply \
+.PHONY: help demo test test-debug test-mainline test-clients shell check check-series model bench sizes series apply \
 	deb deb-tools clean
 .DEFAULT_GOAL := help
 
@@ -26,6 +26,9 @@ test-debug: ## the kselftests under KASAN, lockdep, kmemleak and the like
 
 test-mainline: ## mainline's cgroup kselftests, on the unpatched kernel and on ours
 	@scripts/test-mainline
+
+test-clients: ## real clients and servers on Debian 12 and 13 (T=NAME: one)
+	@scripts/test-clients
 
 shell: ## an interactive shell in the guest, controllers mounted
 	@scripts/kbuild test
@@ -52,7 +55,7 @@ series: ## the mail series, in $(O)/series
 apply: ## put the series on your own tree (KSRC=DIR)
 	@scripts/apply
 
-deb: ## kernel packages from your own tree and its .config (KSRC=DIR)
+deb: ## kernel packages from your own tree and its .config (KSRC=DIR, CONFIG=FILE)
 	@scripts/deb
 
 deb-tools: ## a package with bc-set, bcstat, bc-oci-hook, units and man pages
