@@ -57,6 +57,8 @@ static bool kmem_fault_mapped(struct mm_struct *mm, unsigned long address,
 	pte = pte_offset_map(pmd, address);
 	if (!pte)
 		return false;
+	/* It has; sparse does not know. */
+	__acquire(RCU);
 	pteval = ptep_get_lockless(pte);
 	mapped = pte_present(pteval) && (!write || pte_write(pteval));
 	pte_unmap(pte);

@@ -26,6 +26,14 @@
 #define STRIDE	PMD_SIZE
 #define STRIDES	4
 
+/* KUnit compares numbers, and to sparse a vm_fault_t is none. */
+#define expect_fault(test, expected, seen)				\
+	KUNIT_EXPECT_EQ(test, (__force unsigned int)(expected),		\
+			(__force unsigned int)(seen))
+#define assert_fault(test, expected, seen)				\
+	KUNIT_ASSERT_EQ(test, (__force unsigned int)(expected),		\
+			(__force unsigned int)(seen))
+
 static struct beancounter *bc;
 static unsigned long page;		/* that the driver maps */
 static vm_fault_t (*driver)(struct vm_fault *vmf);
@@ -188,7 +196,7 @@ static void map(struct kunit *test)
 		start = ALIGN(start, PUD_SIZE);
 	/* That one, and those above: */
 	driver = driver_plain;
-	KUNIT_ASSERT_EQ(test, VM_FAULT_NOPAGE, fault(start, 0));
+	assert_fault(test, VM_FAULT_NOPAGE, fault(start, 0));
 }
 
 static void unmap(struct kunit *test)
@@ -214,16 +222,16 @@ static void hidden_refusal(struct kunit *test)
 	map(test);
 	set_limit(test, 0);
 	driver = driver_plain;
-	KUNIT_EXPECT_EQ(test, VM_FAULT_SIGBUS, fault(start + STRIDE, 0));
+	expect_fault(test, VM_FAULT_SIGBUS, fault(start + STRIDE, 0));
 	/* One page is for __do_fault(), which has a table ready before. */
 	set_limit(test, usage() + PAGE_SIZE);
-	KUNIT_EXPECT_EQ(test, VM_FAULT_SIGBUS, fault(start + STRIDE, 0));
+	expect_fault(test, VM_FAULT_SIGBUS, fault(start + STRIDE, 0));
 	driver = driver_hides;
-	KUNIT_ASSERT_EQ(test, VM_FAULT_SIGBUS, fault(start + STRIDE, 0));
-	KUNIT_ASSERT_EQ(test, VM_FAULT_SIGBUS,
-			fault(start + STRIDE, FAULT_FLAG_WRITE));
+	assert_fault(test, VM_FAULT_SIGBUS, fault(start + STRIDE, 0));
+	assert_fault(test, VM_FAULT_SIGBUS,
+		     fault(start + STRIDE, FAULT_FLAG_WRITE));
 	/* Where there is a table, there is no refusal. */
-	KUNIT_EXPECT_EQ(test, VM_FAULT_NOPAGE, fault(start + PAGE_SIZE, 0));
+	expect_fault(test, VM_FAULT_NOPAGE, fault(start + PAGE_SIZE, 0));
 
 	/* And the kernel's own access ends. */
 	if (!IS_ENABLED(CONFIG_UML)) {
@@ -236,7 +244,7 @@ static void hidden_refusal(struct kunit *test)
 	}
 
 	set_limit(test, RES_COUNTER_MAX);
-	KUNIT_EXPECT_EQ(test, VM_FAULT_NOPAGE, fault(start + STRIDE, 0));
+	expect_fault(test, VM_FAULT_NOPAGE, fault(start + STRIDE, 0));
 	unmap(test);
 }
 
@@ -246,10 +254,10 @@ static void refusal_ahead(struct kunit *test)
 	map(test);
 	set_limit(test, 0);
 	driver = driver_ahead;
-	KUNIT_EXPECT_EQ(test, VM_FAULT_NOPAGE, fault(start + PAGE_SIZE, 0));
-	KUNIT_EXPECT_EQ(test, VM_FAULT_NOPAGE,
-			fault(start + 2 * PAGE_SIZE, FAULT_FLAG_WRITE));
-	KUNIT_EXPECT_EQ(test, VM_FAULT_SIGBUS, fault(start + STRIDE, 0));
+	expect_fault(test, VM_FAULT_NOPAGE, fault(start + PAGE_SIZE, 0));
+	expect_fault(test, VM_FAULT_NOPAGE,
+		     fault(start + 2 * PAGE_SIZE, FAULT_FLAG_WRITE));
+	expect_fault(test, VM_FAULT_SIGBUS, fault(start + STRIDE, 0));
 	unmap(test);
 }
 
@@ -265,9 +273,9 @@ static void read_only_page(struct kunit *test)
 	mmap_write_unlock(current->mm);
 	set_limit(test, 0);
 	driver = driver_ahead;
-	KUNIT_EXPECT_EQ(test, VM_FAULT_NOPAGE, fault(start + PAGE_SIZE, 0));
-	KUNIT_EXPECT_EQ(test, VM_FAULT_SIGBUS,
-			fault(start + 2 * PAGE_SIZE, FAULT_FLAG_WRITE));
+	expect_fault(test, VM_FAULT_NOPAGE, fault(start + PAGE_SIZE, 0));
+	expect_fault(test, VM_FAULT_SIGBUS,
+		     fault(start + 2 * PAGE_SIZE, FAULT_FLAG_WRITE));
 	unmap(test);
 }
 
@@ -277,12 +285,12 @@ static void refused_object_in_fault(struct kunit *test)
 	map(test);
 	set_limit(test, 0);
 	driver = driver_does_without;
-	KUNIT_EXPECT_EQ(test, VM_FAULT_NOPAGE, fault(start + PAGE_SIZE, 0));
+	expect_fault(test, VM_FAULT_NOPAGE, fault(start + PAGE_SIZE, 0));
 	driver = driver_hopes;
-	KUNIT_EXPECT_EQ(test, VM_FAULT_SIGBUS, fault(start + 2 * PAGE_SIZE, 0));
+	expect_fault(test, VM_FAULT_SIGBUS, fault(start + 2 * PAGE_SIZE, 0));
 	/* What another fault was refused does not matter to the next one. */
 	driver = driver_hides;
-	KUNIT_EXPECT_EQ(test, VM_FAULT_NOPAGE, fault(start + 2 * PAGE_SIZE, 0));
+	expect_fault(test, VM_FAULT_NOPAGE, fault(start + 2 * PAGE_SIZE, 0));
 	unmap(test);
 }
 
@@ -301,15 +309,15 @@ static void other_results(struct kunit *test)
 	mmap_read_lock(current->mm);
 	vma = vma_lookup(current->mm, start);
 	for (i = 0; i < ARRAY_SIZE(results); i++)
-		KUNIT_EXPECT_EQ(test, results[i],
-				kmem_fault_verify(vma, start + STRIDE, 0,
-						  results[i]));
-	KUNIT_EXPECT_EQ(test, VM_FAULT_OOM | VM_FAULT_MAJOR,
-			kmem_fault_verify(vma, start + STRIDE, 0,
-					  VM_FAULT_NOPAGE | VM_FAULT_MAJOR));
-	KUNIT_EXPECT_EQ(test, VM_FAULT_NOPAGE,
-			kmem_fault_verify(vma, start, FAULT_FLAG_WRITE,
-					  VM_FAULT_OOM));
+		expect_fault(test, results[i],
+			     kmem_fault_verify(vma, start + STRIDE, 0,
+					       results[i]));
+	expect_fault(test, VM_FAULT_OOM | VM_FAULT_MAJOR,
+		     kmem_fault_verify(vma, start + STRIDE, 0,
+				       VM_FAULT_NOPAGE | VM_FAULT_MAJOR));
+	expect_fault(test, VM_FAULT_NOPAGE,
+		     kmem_fault_verify(vma, start, FAULT_FLAG_WRITE,
+				       VM_FAULT_OOM));
 	mmap_read_unlock(current->mm);
 	unmap(test);
 }
