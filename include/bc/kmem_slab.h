@@ -23,13 +23,6 @@ static inline bool bc_cache_has_owners(const struct kmem_cache *s)
 	return s->bc_offset;
 }
 
-/* Whether an owner is within the first @size bytes of an object. */
-static inline bool bc_cache_overlaps(const struct kmem_cache *s,
-				     unsigned int size)
-{
-	return s->bc_offset && size > s->bc_offset;
-}
-
 /* An object of a new slab, before it is poisoned. */
 static inline void bc_slab_init_owner(struct kmem_cache *s, void *object)
 {
@@ -141,12 +134,6 @@ static __always_inline void bc_slab_uncharge(struct kmem_cache *s,
 #else
 
 static inline bool bc_cache_has_owners(const struct kmem_cache *s)
-{
-	return false;
-}
-
-static inline bool bc_cache_overlaps(const struct kmem_cache *s,
-				     unsigned int size)
 {
 	return false;
 }
