@@ -10,6 +10,7 @@
 
 #include <linux/errno.h>
 #include <linux/kernel.h>
+#include <linux/sched.h>
 
 #include "internal.h"
 
@@ -351,6 +352,8 @@ static int res_bound_try(struct res_counter *counter, u64 *bound, u64 val,
 static int res_bound_set(struct res_counter *counter, u64 *bound, u64 val,
 			 bool not_below_usage)
 {
+	unsigned int tries = RES_RETRIES;
+	struct res_snapshot snap;
 	bool above;
 	int err;
 
@@ -361,8 +364,20 @@ static int res_bound_set(struct res_counter *counter, u64 *bound, u64 val,
 	if ((err && err != -EAGAIN) || !above)
 		return err;
 	res_drain_begin(counter->root, counter, NULL);
-	if (err)
+	while (err) {
 		err = res_bound_try(counter, bound, val, not_below_usage, &above);
+		if (err != -EAGAIN || !tries--)
+			break;
+		/*
+		 * If what objects hold would fit, other CPUs have the rest in
+		 * hand. They bring it here, as nothing is kept below for now,
+		 * but a CPU may be interrupted, or a task preempted, with it.
+		 */
+		res_counter_read(counter, &snap);
+		if (snap.usage > val)
+			break;
+		schedule_timeout_uninterruptible(1);
+	}
 	res_drain_end(counter->root, counter);
 	return err == -EAGAIN ? -EBUSY : err;
 }

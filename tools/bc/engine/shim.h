@@ -883,6 +883,12 @@ void synchronize_rcu(void);
 void shim_cond_resched(void);
 #define cond_resched()		shim_cond_resched()
 #endif
+/* A moment, in which other CPUs come a step further, where there are any. */
+#if defined(SHIM_BENCH) || defined(SHIM_SIM)
+#define schedule_timeout_uninterruptible(jiffies)	((void)0)
+#else
+#define schedule_timeout_uninterruptible(jiffies)	shim_pause()
+#endif
 
 /* Memory */
 #define GFP_KERNEL		0
