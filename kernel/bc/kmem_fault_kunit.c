@@ -22,6 +22,8 @@
 #include <bc/beancounter.h>
 #include <bc/kmem.h>
 
+#include "kmem_kunit.h"
+
 /* What each page table maps, and how many of them the tests use. */
 #define STRIDE	PMD_SIZE
 #define STRIDES	4
@@ -109,21 +111,13 @@ static const struct file_operations driver_fops = {
 	.mmap = driver_mmap,
 };
 
-/* A group without a directory, which the test acts for: see kmem_kunit.c. */
 static int fault_test_init(struct kunit *test)
 {
-	struct cgroup_subsys_state *root = init_css_set.subsys[kmem_cgrp_id];
-	struct cgroup_subsys_state *css;
+	struct beancounter *group = kmem_kunit_new_group();
 
-	cgroup_lock();
-	css = kmem_cgrp_subsys.css_alloc(root);
-	cgroup_unlock();
-	if (IS_ERR(css))
-		return PTR_ERR(css);
-	css->cgroup = root->cgroup;
-	css->parent = root;
-	css->flags |= CSS_NO_REF;
-	bc = css_bc(css);
+	if (IS_ERR(group))
+		return PTR_ERR(group);
+	bc = group;
 	page = get_zeroed_page(GFP_KERNEL);
 	return page ? 0 : -ENOMEM;
 }
@@ -133,15 +127,7 @@ static void fault_test_exit(struct kunit *test)
 	free_page(page);
 	if (!bc)
 		return;
-	cgroup_lock();
-	kmem_cgrp_subsys.css_killed(&bc->group->css);
-	cgroup_unlock();
-	synchronize_rcu();
-	/* Whatever there was to tell of it has been told. */
-	while (READ_ONCE(bc->flags) & BIT(0))
-		schedule_timeout_uninterruptible(1);
-	__flush_workqueue(system_wq);
-	kmem_cgrp_subsys.css_free(&bc->group->css);
+	kmem_kunit_end_group(bc);
 	bc = NULL;
 }
 

@@ -26,6 +26,8 @@
 #include <bc/beancounter.h>
 #include <bc/kmem.h>
 
+#include "kmem_kunit.h"
+
 enum { PAGE, VMALLOC, SLAB };
 
 static struct beancounter *bc;
@@ -53,7 +55,8 @@ static void expect_nothing(struct kunit *test)
 	expect_usage(test, 0, SLAB);
 }
 
-static int kmem_test_init(struct kunit *test)
+/* Returns a new group below the root, which a test acts for, or an errno. */
+struct beancounter *kmem_kunit_new_group(void)
 {
 	struct cgroup_subsys_state *root = init_css_set.subsys[kmem_cgrp_id];
 	struct cgroup_subsys_state *css;
@@ -62,12 +65,35 @@ static int kmem_test_init(struct kunit *test)
 	css = kmem_cgrp_subsys.css_alloc(root);
 	cgroup_unlock();
 	if (IS_ERR(css))
-		return PTR_ERR(css);
+		return ERR_CAST(css);
 	/* What cgroup core would have done, as far as it is needed. */
 	css->cgroup = root->cgroup;
 	css->parent = root;
 	css->flags |= CSS_NO_REF;
-	bc = css_bc(css);
+	return css_bc(css);
+}
+
+/* Removes such a group and frees it. */
+void kmem_kunit_end_group(struct beancounter *group)
+{
+	cgroup_lock();
+	kmem_cgrp_subsys.css_killed(&group->group->css);
+	cgroup_unlock();
+	synchronize_rcu();
+	/* Whatever there was to tell of it has been told. */
+	while (READ_ONCE(group->flags) & BIT(0))
+		schedule_timeout_uninterruptible(1);
+	__flush_workqueue(system_wq);
+	kmem_cgrp_subsys.css_free(&group->group->css);
+}
+
+static int kmem_test_init(struct kunit *test)
+{
+	struct beancounter *group = kmem_kunit_new_group();
+
+	if (IS_ERR(group))
+		return PTR_ERR(group);
+	bc = group;
 	bc_set_active(bc->counter.owner);
 	return 0;
 }
@@ -78,15 +104,7 @@ static void kmem_test_exit(struct kunit *test)
 	if (!bc)
 		return;
 	expect_nothing(test);
-	cgroup_lock();
-	kmem_cgrp_subsys.css_killed(&bc->group->css);
-	cgroup_unlock();
-	synchronize_rcu();
-	/* Whatever there was to tell of it has been told. */
-	while (READ_ONCE(bc->flags) & BIT(0))
-		schedule_timeout_uninterruptible(1);
-	__flush_workqueue(system_wq);
-	kmem_cgrp_subsys.css_free(&bc->group->css);
+	kmem_kunit_end_group(bc);
 	bc = NULL;
 }
 
