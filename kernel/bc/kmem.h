@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Between the files of kmem; not for others
+ */
+#ifndef _KERNEL_BC_KMEM_H
+#define _KERNEL_BC_KMEM_H
+
+#include <linux/percpu.h>
+#include <linux/preempt.h>
+#include <linux/sched.h>
+
+#include <bc/beancounter.h>
+#include <bc/kmem.h>
+
+/**
+ * struct kmem_group - a group's account of kernel memory
+ * @bc: the account
+ * @room: how it makes room
+ */
+struct kmem_group {
+	struct beancounter	bc;
+	struct kmem_room	room;
+};
+
+/* Which group is charged instead of the current task's: see bc_set_active(). */
+static __always_inline struct res_owner *kmem_active(void)
+{
+	return in_task() ? current->bc_active : this_cpu_read(bc_int_active);
+}
+
+/* kmem_reclaim.c */
+struct res_owner *kmem_charge_as(const struct bc_resource *res,
+				 struct res_owner *active, u64 n, gfp_t gfp);
+int kmem_init(struct beancounter *bc);
+bool kmem_limit_hit(struct beancounter *bc, const struct res_refusal *refusal,
+		    bool may_block);
+
+#endif /* _KERNEL_BC_KMEM_H */
