@@ -378,6 +378,8 @@ struct res_owner *res_counter_move(struct res_owner *from, struct res_counter *t
 				   u64 n);
 
 struct res_counter *res_owner_counter(struct res_owner *owner);
+bool res_owner_peek(const struct res_owner *owner, const struct res_root *root,
+		    const struct res_counter **counter);
 bool __must_check res_owner_tryget(struct res_owner *owner);
 void res_owner_put(struct res_owner *owner);
 

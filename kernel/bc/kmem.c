@@ -48,6 +48,7 @@
 #include <linux/rcupdate.h>
 #include <linux/sched/mm.h>
 #include <linux/sizes.h>
+#include <linux/uaccess.h>
 #include <linux/vmalloc.h>
 
 #include <bc/beancounter.h>
@@ -55,13 +56,6 @@
 
 #include "../../mm/slab.h"
 #include "kmem.h"
-
-/* What the file "stat" tells apart. */
-enum kmem_kind {
-	KMEM_SLAB,
-	KMEM_PAGE,
-	KMEM_VMALLOC,
-};
 
 /* Bits beside a page's owner. */
 #define KMEM_IS_VMALLOC		BIT(0)
@@ -78,7 +72,7 @@ static u64 kmem_capacity(enum bc_severity severity)
 }
 
 static DEFINE_PER_CPU(struct res_stock, kmem_stock);
-static struct bc_resource_state kmem_state;
+struct bc_resource_state kmem_state;
 
 static const struct bc_resource kmem_resource = {
 	.ss		= &kmem_cgrp_subsys,
@@ -219,6 +213,23 @@ static struct res_owner *kmem_word_owner(unsigned long word)
 static enum kmem_kind kmem_word_kind(unsigned long word)
 {
 	return word & KMEM_IS_VMALLOC ? KMEM_VMALLOC : KMEM_PAGE;
+}
+
+/*
+ * The owner of @page, of any page there is, and of which kind it is; %NULL if it has
+ * none. It may be freed meanwhile.
+ */
+struct res_owner *kmem_page_owner(struct page *page, enum kmem_kind *kind)
+{
+	struct page_ext *ext = page_ext_get(page);
+	unsigned long word;
+
+	if (!ext)
+		return NULL;
+	word = READ_ONCE(*kmem_page_word(ext));
+	page_ext_put(ext);
+	*kind = kmem_word_kind(word);
+	return kmem_word_owner(word);
 }
 
 /* Sets the words of 1 << @order pages; false if there is no place for them. */
@@ -381,6 +392,22 @@ kmem_slab_ext(struct slabobj_ext *exts, struct kmem_cache *s, struct slab *slab,
 	if (is_kfence_address(obj))
 		return exts;
 	return exts + reciprocal_divide(offset, s->reciprocal_size);
+}
+
+/*
+ * The entry of the object @idx in @slab, which may be freed meanwhile, and *@owner
+ * what it says. Returns %NULL if there is none.
+ */
+const struct slabobj_ext *kmem_slab_ext_nofault(struct slab *slab,
+						unsigned int idx,
+						struct res_owner **owner)
+{
+	unsigned long exts = READ_ONCE(slab->obj_exts) & ~OBJEXTS_FLAGS_MASK;
+	const struct slabobj_ext *ext = (struct slabobj_ext *)exts + idx;
+
+	if (!exts || copy_from_kernel_nofault(owner, &ext->bc, sizeof(*owner)))
+		return NULL;
+	return ext;
 }
 
 static noinline bool kmem_slab_charge_bulk(struct kmem_cache *s, gfp_t flags,

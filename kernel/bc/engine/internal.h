@@ -24,6 +24,9 @@
 /* How often a charge is tried that other CPUs' units may make room for. */
 #define RES_RETRIES		5
 
+/* How many owners res_owner_peek() follows. */
+#define RES_PEEK_HOPS		4096
+
 /* Batches, where a resource says nothing else. */
 #define RES_BATCH_MIN		8
 #define RES_BATCH_MAX		64
