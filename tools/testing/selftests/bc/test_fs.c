@@ -55,6 +55,7 @@
 /* Operations of the neighbour's that are not to be a matter of chance. */
 #define NEIGHBOURLY 3
 
+#define FAILSLAB "/sys/kernel/debug/failslab/"
 #define DROP_CACHES "/proc/sys/vm/drop_caches"
 
 static void __attribute__((constructor)) choose_controller(void)
@@ -81,8 +82,8 @@ struct shared {
 
 static struct shared *shared;
 
-FIXTURE(fs)
-{
+/* What a test works on, and with. */
+struct place {
 	char *top;
 	char *full;		/* the group that is filled */
 	char *neighbour;	/* and the one beside it */
@@ -94,13 +95,8 @@ FIXTURE(fs)
 
 enum layer { DISK, TMPFS, NINEP, FUSE_SAME, FUSE_OTHER };
 
-static bool is_fuse(enum layer layer)
-{
-	return layer == FUSE_SAME || layer == FUSE_OTHER;
-}
-
-FIXTURE_VARIANT(fs)
-{
+/* A file system, and the convention. */
+struct kind {
 	const char *type;
 	const char *options;
 	enum layer layer;
@@ -108,24 +104,56 @@ FIXTURE_VARIANT(fs)
 	bool v2;
 };
 
-#define VARIANTS(_name, ...)						\
-	FIXTURE_VARIANT_ADD(fs, _name##_v1) { __VA_ARGS__, .v2 = false };	\
-	FIXTURE_VARIANT_ADD(fs, _name##_v2) { __VA_ARGS__, .v2 = true }
+static bool is_fuse(enum layer layer)
+{
+	return layer == FUSE_SAME || layer == FUSE_OTHER;
+}
 
-VARIANTS(ext4, .type = "ext4", .options = "usrquota");
-VARIANTS(xfs, .type = "xfs", .options = "uquota");
-VARIANTS(btrfs, .type = "btrfs");
-VARIANTS(f2fs, .type = "f2fs", .options = "usrquota");
-VARIANTS(tmpfs, .type = "tmpfs", .options = "usrquota", .layer = TMPFS);
-VARIANTS(ninep, .type = "9p", .options = "trans=virtio,version=9p2000.L",
-	 .layer = NINEP);
-VARIANTS(fuse_same, .type = "fuse", .layer = FUSE_SAME);
-VARIANTS(fuse_other, .type = "fuse", .layer = FUSE_OTHER);
-VARIANTS(ext4_overlay, .type = "ext4", .overlay = true);
-VARIANTS(xfs_overlay, .type = "xfs", .overlay = true);
-VARIANTS(btrfs_overlay, .type = "btrfs", .overlay = true);
-VARIANTS(f2fs_overlay, .type = "f2fs", .overlay = true);
-VARIANTS(tmpfs_overlay, .type = "tmpfs", .layer = TMPFS, .overlay = true);
+FIXTURE(fs)
+{
+	struct place place;
+};
+
+FIXTURE_VARIANT(fs)
+{
+	struct kind kind;
+};
+
+#define VARIANTS(_fixture, _name, ...)					\
+	FIXTURE_VARIANT_ADD(_fixture, _name##_v1) {			\
+		.kind = { __VA_ARGS__, .v2 = false }			\
+	};								\
+	FIXTURE_VARIANT_ADD(_fixture, _name##_v2) {			\
+		.kind = { __VA_ARGS__, .v2 = true }			\
+	}
+
+VARIANTS(fs, ext4, .type = "ext4", .options = "usrquota");
+VARIANTS(fs, xfs, .type = "xfs", .options = "uquota");
+VARIANTS(fs, btrfs, .type = "btrfs");
+VARIANTS(fs, f2fs, .type = "f2fs", .options = "usrquota");
+VARIANTS(fs, tmpfs, .type = "tmpfs", .options = "usrquota", .layer = TMPFS);
+VARIANTS(fs, ninep, .type = "9p", .layer = NINEP,
+	 .options = "trans=virtio,version=9p2000.L,cache=mmap");
+VARIANTS(fs, fuse_same, .type = "fuse", .layer = FUSE_SAME);
+VARIANTS(fs, fuse_other, .type = "fuse", .layer = FUSE_OTHER);
+VARIANTS(fs, ext4_overlay, .type = "ext4", .overlay = true);
+VARIANTS(fs, xfs_overlay, .type = "xfs", .overlay = true);
+VARIANTS(fs, btrfs_overlay, .type = "btrfs", .overlay = true);
+VARIANTS(fs, f2fs_overlay, .type = "f2fs", .overlay = true);
+VARIANTS(fs, tmpfs_overlay, .type = "tmpfs", .layer = TMPFS, .overlay = true);
+
+/* Where the machine refuses, too. */
+FIXTURE(faults)
+{
+	struct place place;
+};
+
+FIXTURE_VARIANT(faults)
+{
+	struct kind kind;
+};
+
+VARIANTS(faults, ext4, .type = "ext4", .options = "usrquota");
 
 /* Where it is mounted, and where in it the test works: a directory of its own. */
 #define BASE "/tmp/bc_fs"
@@ -246,19 +274,19 @@ static int mount_overlay(void)
  * What a group has done is undone, what it has filled is freed, and where something
  * waits for ever the test does not wait, too.
  */
-FIXTURE_TEARDOWN(fs)
+static void leave(struct __test_metadata *_metadata, struct place *place)
 {
-	if (self->stuck) {
+	if (place->stuck) {
 		/* Its guest, or its machine, is of no more use. */
 		TH_LOG("left as it is, for there is something that waits");
 		return;
 	}
-	if (self->writer)
-		worker_kill(self->writer);
-	if (self->filler)
-		worker_kill(self->filler);
-	if (self->server)
-		worker_kill(self->server);
+	if (place->writer)
+		worker_kill(place->writer);
+	if (place->filler)
+		worker_kill(place->filler);
+	if (place->server)
+		worker_kill(place->server);
 	umount2(NAMES, 0);
 	umount2(MERGED, 0);
 	umount2(BASE, 0);
@@ -651,7 +679,7 @@ static long do_attributes(long unused)
 	(void)unused;
 	for (i = 0; i < 8 && !err; i++) {
 		snprintf(name, sizeof(name), "user.bc%d", i);
-		if (fsetxattr(fds[0], name, block, 100 + 200 * i, 0))
+		if (fsetxattr(fds[0], name, block, 50 + 100 * i, 0))
 			err = -errno;
 	}
 	for (i = 0; i < 8; i++) {
@@ -792,7 +820,9 @@ static bool has_ended(struct worker *w)
 	return poll(&fd, 1, 0) > 0;
 }
 
-FIXTURE_SETUP(fs)
+/* Two groups, and a file system with all that the operations need. */
+static void set_up(struct __test_metadata *_metadata, struct place *self,
+		   const struct kind *variant)
 {
 	const char *device = variant->type;
 	char options[128], own[64];
@@ -876,6 +906,30 @@ FIXTURE_SETUP(fs)
 	ASSERT_NE(NULL, self->filler);
 }
 
+FIXTURE_SETUP(fs)
+{
+	set_up(_metadata, &self->place, &variant->kind);
+}
+
+FIXTURE_TEARDOWN(fs)
+{
+	leave(_metadata, &self->place);
+}
+
+FIXTURE_SETUP(faults)
+{
+	if (access("/proc/self/fail-nth", F_OK) ||
+	    bc_write_file(FAILSLAB "ignore-gfp-wait", "N"))
+		SKIP(return, "CONFIG_FAILSLAB is not set");
+	set_up(_metadata, &self->place, &variant->kind);
+}
+
+FIXTURE_TEARDOWN(faults)
+{
+	leave(_metadata, &self->place);
+	bc_write_file(FAILSLAB "ignore-gfp-wait", "Y");
+}
+
 /* The group has what it has, and may have @room bytes more. */
 static bool leave_room(const char *cg, long long room)
 {
@@ -887,18 +941,21 @@ static bool leave_room(const char *cg, long long room)
 }
 
 /* A worker for each operation, with all that it needs. */
-static bool hire(const char *cg, struct worker **workers)
+static void hire(struct __test_metadata *_metadata, const char *cg,
+		 struct worker **workers)
 {
 	int i;
 
 	for (i = 0; i < OPS; i++) {
+		long err = 0;
+
 		workers[i] = user_in(cg);
+		ASSERT_NE(NULL, workers[i]);
 		if (ops[i].prepare)
-			workers[i] = worker_after(workers[i], ops[i].prepare, 0);
-		if (!workers[i])
-			return false;
+			err = call(workers[i], ops[i].prepare, 0);
+		ASSERT_EQ(0, err)
+			TH_LOG("%s: %s", ops[i].name, strerror(-err));
 	}
-	return true;
 }
 
 /*
@@ -906,14 +963,15 @@ static bool hire(const char *cg, struct worker **workers)
  * all and with some, so that it is refused early, or late, or not at all.
  */
 static void at_the_limit(struct __test_metadata *_metadata,
-			 FIXTURE_DATA(fs) *self, bool fuse, bc_work fill)
+			 struct place *self, const struct kind *kind,
+			 bc_work fill)
 {
 	static const long long rooms[] = { 0, KIB(2), KIB(8), KIB(32), KIB(128) };
 	struct worker *workers[OPS] = { };
 	size_t room;
 	int i;
 
-	ASSERT_TRUE(hire(self->full, workers));
+	hire(_metadata, self->full, workers);
 	ASSERT_EQ(0, cg_set(self->full, "limit", LIMIT));
 	ASSERT_EQ(0, cg_set(self->full, "barrier", LIMIT));
 	call(self->filler, fill, 0);
@@ -964,7 +1022,7 @@ static void at_the_limit(struct __test_metadata *_metadata,
 	self->stuck = !neighbour_goes_on();
 	ASSERT_FALSE(self->stuck);
 	/* With a server in the full group, it is served as that is. */
-	if (!fuse)
+	if (kind->layer != FUSE_SAME)
 		EXPECT_EQ(0, shared->failed)
 			TH_LOG("operation %ld of the neighbour's: %s",
 			       shared->step, strerror(-shared->err));
@@ -972,19 +1030,19 @@ static void at_the_limit(struct __test_metadata *_metadata,
 
 TEST_F(fs, filled_with_pipes)
 {
-	at_the_limit(_metadata, self, variant->layer == FUSE_SAME,
+	at_the_limit(_metadata, &self->place, &variant->kind,
 		     fill_with_pipes);
 }
 
 TEST_F(fs, filled_with_page_tables)
 {
-	at_the_limit(_metadata, self, variant->layer == FUSE_SAME,
+	at_the_limit(_metadata, &self->place, &variant->kind,
 		     fill_with_page_tables);
 }
 
 TEST_F(fs, filled_with_dentries)
 {
-	at_the_limit(_metadata, self, variant->layer == FUSE_SAME,
+	at_the_limit(_metadata, &self->place, &variant->kind,
 		     fill_with_dentries);
 }
 
@@ -1054,44 +1112,46 @@ TEST_F(fs, overrun)
 		{ "many files", make_many_files },
 		{ "random", write_at_random },
 	};
+	const struct kind *kind = &variant->kind;
+	struct place *place = &self->place;
 	long long limit, peak;
 	struct worker *w;
 	int fd, i;
 
-	ASSERT_EQ(0, cg_set(self->full, "limit", LIMIT));
-	ASSERT_EQ(0, cg_set(self->full, "barrier", LIMIT));
-	call(self->filler, fill_with_pipes, 0);
+	ASSERT_EQ(0, cg_set(place->full, "limit", LIMIT));
+	ASSERT_EQ(0, cg_set(place->full, "barrier", LIMIT));
+	call(place->filler, fill_with_pipes, 0);
 	for (i = 0; i < 3; i++) {
 		long refused;
 
-		w = user_in(self->full);
+		w = user_in(place->full);
 		if (!w) {
 			/* It is full; what a worker needs is not at issue. */
-			ASSERT_TRUE(leave_room(self->full, MIB(1)));
-			w = user_in(self->full);
+			ASSERT_TRUE(leave_room(place->full, MIB(1)));
+			w = user_in(place->full);
 		}
 		ASSERT_NE(NULL, w);
-		ASSERT_TRUE(leave_room(self->full, KIB(512)));
-		limit = cg_get(self->full, "limit");
-		fd = cg_restart_max(self->full);
+		ASSERT_TRUE(leave_room(place->full, KIB(512)));
+		limit = cg_get(place->full, "limit");
+		fd = cg_restart_max(place->full);
 		ASSERT_LE(0, fd);
 		start(w, loads[i].work, 0);
-		self->stuck = !bc_soon(has_ended(w));
-		ASSERT_FALSE(self->stuck);
+		place->stuck = !bc_soon(has_ended(w));
+		ASSERT_FALSE(place->stuck);
 		refused = finish(w);
 		peak = bc_read_number(fd);
 		close(fd);
 		worker_end(w);
-		TH_LOG("@table %s%s|%s|%s|%lld|%ld", variant->type,
-		       variant->overlay ? "+overlay" :
-		       variant->layer == FUSE_SAME ? "-same" :
-		       variant->layer == FUSE_OTHER ? "-other" : "",
-		       variant->v2 ? "v2" : "v1", loads[i].name,
+		TH_LOG("@table %s%s|%s|%s|%lld|%ld", kind->type,
+		       kind->overlay ? "+overlay" :
+		       kind->layer == FUSE_SAME ? "-same" :
+		       kind->layer == FUSE_OTHER ? "-other" : "",
+		       kind->v2 ? "v2" : "v1", loads[i].name,
 		       peak > limit ? peak - limit : 0, refused);
 		EXPECT_GE(limit + MOST_OVERRUN, peak);
 	}
-	self->stuck = !neighbour_goes_on();
-	ASSERT_FALSE(self->stuck);
+	place->stuck = !neighbour_goes_on();
+	ASSERT_FALSE(place->stuck);
 }
 
 /*
@@ -1099,7 +1159,6 @@ TEST_F(fs, overrun)
  * until there is none that is left to be refused.
  */
 
-#define FAILSLAB "/sys/kernel/debug/failslab/"
 #define MOST_ALLOCATIONS 2000
 
 static long fail_each(long i)
@@ -1130,29 +1189,26 @@ static long fail_each(long i)
 	return n - 1;
 }
 
-TEST_F(fs, each_allocation_fails)
+TEST_F(faults, each_allocation_fails)
 {
 	struct worker *workers[OPS] = { };
+	struct place *place = &self->place;
 	int i;
 
-	if (access("/proc/self/fail-nth", F_OK) ||
-	    bc_write_file(FAILSLAB "ignore-gfp-wait", "N"))
-		SKIP(return, "CONFIG_FAILSLAB is not set");
-	ASSERT_TRUE(hire(self->full, workers));
+	hire(_metadata, place->full, workers);
 	for (i = 0; i < OPS; i++) {
 		start(workers[i], fail_each, i);
-		self->stuck = !bc_soon(has_ended(workers[i]));
-		ASSERT_FALSE(self->stuck)
+		place->stuck = !bc_soon(has_ended(workers[i]));
+		ASSERT_FALSE(place->stuck)
 			TH_LOG("%s does not end", ops[i].name);
 		TH_LOG("%s: %ld allocations refused", ops[i].name,
 		       finish(workers[i]));
-		self->stuck = !neighbour_goes_on();
-		ASSERT_FALSE(self->stuck)
+		place->stuck = !neighbour_goes_on();
+		ASSERT_FALSE(place->stuck)
 			TH_LOG("%s: the neighbour has stopped", ops[i].name);
 		worker_kill(workers[i]);
 	}
 	EXPECT_EQ(0, shared->failed);
-	bc_write_file(FAILSLAB "ignore-gfp-wait", "Y");
 }
 
 TEST_HARNESS_MAIN
