@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #endif
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -159,7 +160,7 @@ TEST_F(holders, caches_and_sites)
 	ASSERT_EQ(0, call(self->w, make_pipes, PIPES));
 	EXPECT_LT(0, sum(self->group, "slab", "filp"));
 	if (bc_write_file(PROFILING, "1"))
-		SKIP(return, "no call sites: CONFIG_MEM_ALLOC_PROFILING is not set");
+		SKIP(return, "no call sites: CONFIG_MEM_ALLOC_PROFILING is not set, or off since boot");
 	ASSERT_EQ(0, call(self->w, make_pipes, PIPES));
 	EXPECT_LE(PIPES * 65536, sum(self->group, "page", "fs/pipe.c"));
 	EXPECT_LT(0, sum(self->group, "slab", "fs/file_table.c"));
@@ -226,6 +227,48 @@ static long make_and_free(long rounds)
 		close_all(0);
 	}
 	return err;
+}
+
+/* One thing that stays: makes a network namespace and leaves it. */
+static long visit_network(long unused)
+{
+	pid_t pid = fork();
+	int status;
+
+	(void)unused;
+	if (!pid)
+		_exit(unshare(CLONE_NEWNET) ? errno : 0);
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+		return -errno;
+	return -WEXITSTATUS(status);
+}
+
+/* What is charged beyond network namespaces, once no task is left. */
+static long long beyond_networks(const char *cg)
+{
+	bc_write_file(DROP_CACHES, "3");
+	return cg_get(cg, "usage") - sum(cg, "slab", "net_namespace");
+}
+
+/*
+ * The network namespaces that were dismantled last stay until the next one is: what
+ * a group has after its last task is gone is seen to be that, and then goes.
+ */
+TEST_F(holders, networks_that_stay)
+{
+	long err = call(self->w, visit_network, 0);
+
+	if (err == -EINVAL)
+		SKIP(return, "CONFIG_NET_NS is not set");
+	ASSERT_EQ(0, err);
+	worker_end(self->w);
+	self->w = NULL;
+	EXPECT_SOON(0, beyond_networks(self->group));
+	EXPECT_SOON(0, ({
+		/* Of the root group's. */
+		EXPECT_EQ(0, visit_network(0));
+		cg_get(self->group, "usage");
+	}));
 }
 
 /* It is read while groups allocate, free, come and go: all of it can be read. */
