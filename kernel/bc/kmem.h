@@ -12,13 +12,6 @@
 #include <bc/beancounter.h>
 #include <bc/kmem.h>
 
-/* What the file "stat" tells apart. */
-enum kmem_kind {
-	KMEM_SLAB,
-	KMEM_PAGE,
-	KMEM_VMALLOC,
-};
-
 /**
  * struct kmem_group - a group's account of kernel memory
  * @bc: the account
@@ -29,18 +22,18 @@ struct kmem_group {
 	struct kmem_room	room;
 };
 
+/* What the file "stat" tells apart. */
+enum kmem_kind {
+	KMEM_SLAB,
+	KMEM_PAGE,
+	KMEM_VMALLOC,
+};
+
 /* Which group is charged instead of the current task's: see bc_set_active(). */
 static __always_inline struct res_owner *kmem_active(void)
 {
 	return in_task() ? current->bc_active : this_cpu_read(bc_int_active);
 }
-
-/* kmem.c, for kmem_holders.c */
-extern struct bc_resource_state kmem_state;
-struct res_owner *kmem_page_owner(struct page *page, enum kmem_kind *kind);
-const struct slabobj_ext *kmem_slab_ext_nofault(struct slab *slab,
-						unsigned int idx,
-						struct res_owner **owner);
 
 /* kmem_reclaim.c */
 struct res_owner *kmem_charge_as(const struct bc_resource *res,
@@ -48,5 +41,12 @@ struct res_owner *kmem_charge_as(const struct bc_resource *res,
 int kmem_init(struct beancounter *bc);
 bool kmem_limit_hit(struct beancounter *bc, const struct res_refusal *refusal,
 		    bool may_block);
+
+/* kmem.c, for kmem_holders.c */
+extern struct bc_resource_state kmem_state;
+struct res_owner *kmem_page_owner(struct page *page, enum kmem_kind *kind);
+const struct slabobj_ext *kmem_slab_ext_nofault(struct slab *slab,
+						unsigned int idx,
+						struct res_owner **owner);
 
 #endif /* _KERNEL_BC_KMEM_H */

@@ -597,7 +597,8 @@ static long do_lock(long unused)
 		err = -errno;
 	flock(fds[0], LOCK_UN);
 	lock.l_type = F_UNLCK;
-	lock.l_start = lock.l_len = 0;
+	lock.l_start = 0;
+	lock.l_len = 0;
 	fcntl(fds[0], F_SETLK, &lock);
 	return err;
 }
