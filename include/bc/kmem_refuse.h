@@ -24,12 +24,15 @@ DECLARE_STATIC_KEY_FALSE(kmem_refuse_key);
  * @wait: for the end of that
  * @not_before: jiffies: no pass begins earlier, as one has found nothing
  * @next: the super block with which the next pass begins, where that matters
+ * @debt_not_before: likewise a pass for a debt, which does less: in the low bits of
+ *	jiffies
  */
 struct kmem_room {
 	atomic_long_t		busy_until;
 	wait_queue_head_t	wait;
 	unsigned long		not_before;
 	unsigned int		next;
+	u32			debt_not_before;
 };
 
 void __bc_pay_debt(bool in_loop);

@@ -194,6 +194,26 @@ static void kmem_room_end(struct kmem_room *room, long until)
 		wake_up_all(&room->wait);
 }
 
+/* Whether a pass like @pass has just found that there is nothing. */
+static bool kmem_room_pauses(const struct kmem_pass *pass)
+{
+	struct kmem_room *room = pass->room;
+
+	if (pass->debt)
+		return (s32)((u32)jiffies - READ_ONCE(room->debt_not_before)) < 0;
+	return !pass->insist && time_before(jiffies, READ_ONCE(room->not_before));
+}
+
+/* A pass for a debt does less: it says nothing of what another one would find. */
+static void kmem_room_pause(const struct kmem_pass *pass)
+{
+	if (pass->debt)
+		WRITE_ONCE(pass->room->debt_not_before,
+			   (u32)jiffies + KMEM_ROOM_PAUSE);
+	else
+		WRITE_ONCE(pass->room->not_before, jiffies + KMEM_ROOM_PAUSE);
+}
+
 /**
  * kmem_make_room() - have a group give up what it does not use
  * @pass: the group, what for, and how
@@ -222,15 +242,14 @@ bool kmem_make_room(const struct kmem_pass *pass)
 			return false;
 	}
 	made = pass->enough(pass->arg);
-	if (!made && (pass->insist ||
-		      !time_before(jiffies, READ_ONCE(room->not_before)))) {
+	if (!made && !kmem_room_pauses(pass)) {
 		fs_reclaim_acquire(GFP_KERNEL);
 		noreclaim = memalloc_noreclaim_save();
 		made = kmem_pass(pass);
 		memalloc_noreclaim_restore(noreclaim);
 		fs_reclaim_release(GFP_KERNEL);
 		if (!made)
-			WRITE_ONCE(room->not_before, jiffies + KMEM_ROOM_PAUSE);
+			kmem_room_pause(pass);
 	}
 	kmem_room_end(room, until);
 	return made;
@@ -245,5 +264,6 @@ void kmem_room_init(struct kmem_room *room)
 	atomic_long_set(&room->busy_until, 0);
 	init_waitqueue_head(&room->wait);
 	room->not_before = jiffies;
+	room->debt_not_before = (u32)jiffies;
 	room->next = 0;
 }
