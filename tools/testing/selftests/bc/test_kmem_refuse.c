@@ -584,18 +584,27 @@ static long write_file(long n)
 {
 	long i;
 
+	/* A node of the page cache can be refused, while all pages are dirty. */
 	for (i = 0; i < n; i++)
-		if (pwrite(written, chunk, sizeof(chunk), i * sizeof(chunk)) < 0)
-			return -errno;
+		while (pwrite(written, chunk, sizeof(chunk), i * sizeof(chunk)) < 0)
+			if (errno != ENOMEM)
+				return -errno;
 	return 0;
 }
 
 static long write_file_at_once(long n)
 {
 	size_t size = n * sizeof(chunk);
-	ssize_t done = pwrite(written, area, size, 0);
+	size_t done = 0;
+	ssize_t more;
 
-	return done == size ? 0 : done < 0 ? -errno : done;
+	while (done < size) {
+		more = pwrite(written, area + done, size - done, done);
+		if (more < 0 && errno != ENOMEM)
+			return -errno;
+		done += more > 0 ? more : 0;
+	}
+	return 0;
 }
 
 /* Reading it needs no more than the page tables that there are then. */
