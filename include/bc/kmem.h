@@ -65,6 +65,7 @@ void __bc_percpu_uncharge(struct res_owner *owner, size_t size);
 struct res_owner *__bc_kmem_get_current(void);
 struct res_owner *__bc_kmem_get_of(struct cgroup_subsys_state *css);
 void __bc_kmem_put(struct res_owner *owner);
+bool __bc_kmem_gives_up(const void *p);
 
 #else
 
@@ -140,6 +141,11 @@ __bc_kmem_get_of(struct cgroup_subsys_state *css)
 
 static inline void __bc_kmem_put(struct res_owner *owner)
 {
+}
+
+static inline bool __bc_kmem_gives_up(const void *p)
+{
+	return true;
 }
 
 #endif /* CONFIG_BC_KMEM */
@@ -378,6 +384,26 @@ static inline void bc_kmem_put(struct res_owner *owner)
 {
 	if (!IS_ERR_OR_NULL(owner))
 		__bc_kmem_put(owner);
+}
+
+/**
+ * bc_kmem_gives_up() - whether an unused object may be given up now
+ * @p: the object, or a part of it, in a list of such
+ *
+ * A group that makes room gives up what it was charged for, and nothing else: see
+ * kernel/bc/kmem_reclaim.c.
+ *
+ * Context: Task context; the object stays.
+ * Return: false: the current task looks for objects of a group that this one is not
+ * charged to.
+ */
+static inline bool bc_kmem_gives_up(const void *p)
+{
+#ifdef CONFIG_BC_KMEM
+	if (unlikely(current->bc_own_only))
+		return __bc_kmem_gives_up(p);
+#endif
+	return true;
 }
 
 /**

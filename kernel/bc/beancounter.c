@@ -340,11 +340,15 @@ static const struct res_counter_ops bc_counter_ops = {
 	.owner_freed	= bc_owner_freed,
 };
 
-/*
- * The group of the current task, with a reference; NULL if nobody is to be
- * charged for what it does.
+/**
+ * bc_get_current() - the group that the current task is charged to
+ * @res: the resource
+ *
+ * Context: Any context but NMI.
+ * Return: The group, for css_put() of its css; %NULL if there is none: in an
+ * interrupt, for a kernel thread, and in the root group.
  */
-static struct beancounter *bc_get_current(const struct bc_resource *res)
+struct beancounter *bc_get_current(const struct bc_resource *res)
 {
 	struct cgroup_subsys_state *css;
 
@@ -463,6 +467,39 @@ struct res_owner *bc_charge_owner(const struct bc_resource *res,
 }
 
 /**
+ * bc_try_charge() - charge if there is room, and do no more
+ * @res: the resource
+ * @owner: the group to charge: what bc_get_owner() has returned; %NULL: the
+ *	current task's
+ * @n: units, at least 1
+ *
+ * A refusal counts for nothing and calls nothing: the caller can do without, or has
+ * another try; what CPUs and groups below keep is drained meanwhile. It is one at
+ * the barrier, even if the task is privileged.
+ *
+ * Context: Any context but NMI; task context, if @owner is %NULL.
+ * Return: As bc_charge().
+ */
+struct res_owner *bc_try_charge(const struct bc_resource *res,
+				struct res_owner *owner, u64 n)
+{
+	struct res_counter *counter = NULL;
+	struct cgroup_subsys_state *css;
+
+	rcu_read_lock();
+	if (owner) {
+		counter = res_owner_counter(owner);
+	} else {
+		css = task_css(current, res->id);
+		if (css->parent)
+			counter = &css_bc(css)->counter;
+	}
+	owner = counter ? res_counter_try_charge_drain(counter, n) : NULL;
+	rcu_read_unlock();
+	return bc_charged(res, owner);
+}
+
+/**
  * bc_get_owner() - whom to charge for what is done on behalf of a group
  * @res: the resource
  * @css: the group, as one of @res; %NULL: the current task's
@@ -569,6 +606,7 @@ static int bc_init_resource(const struct bc_resource *res,
 	root->stock = res->stock;
 	root->batch_min = res->batch_min;
 	root->batch_max = res->batch_max;
+	root->barrier_gap = res->barrier_gap;
 	while (root->kinds < RES_KINDS && res->kinds[root->kinds])
 		root->kinds++;
 	err = res_root_init(root, &bc_counter_ops);

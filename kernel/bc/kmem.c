@@ -74,7 +74,7 @@ static u64 kmem_capacity(enum bc_severity severity)
 static DEFINE_PER_CPU(struct res_stock, kmem_stock);
 struct bc_resource_state kmem_state;
 
-static const struct bc_resource kmem_resource = {
+const struct bc_resource kmem_resource = {
 	.ss		= &kmem_cgrp_subsys,
 	.id		= kmem_cgrp_id,
 	.state		= &kmem_state,
@@ -87,6 +87,11 @@ static const struct bc_resource kmem_resource = {
 	/* A fork takes about as much as what memcg takes at a time. */
 	.batch_min	= SZ_32K,
 	.batch_max	= SZ_256K,
+	/*
+	 * With a limit alone, new work stops so far below it, so that what runs can
+	 * go on: see "The default barrier" in Documentation/bc/kmem.rst.
+	 */
+	.barrier_gap	= SZ_64M,
 	.kinds		= { "slab", "page", "vmalloc" },
 	.init		= kmem_init,
 	.capacity	= kmem_capacity,
@@ -133,7 +138,7 @@ kmem_charge_slowpath(u64 n, enum kmem_kind kind, gfp_t gfp)
 
 	if (!kmem_charges(active))
 		return NULL;
-	owner = kmem_charge_as(&kmem_resource, active, n, gfp);
+	owner = kmem_charge_as(active, n, gfp);
 	if (!IS_ERR_OR_NULL(owner))
 		bc_note(&kmem_resource, owner, kind, n);
 	return owner;
@@ -523,6 +528,17 @@ void __bc_slab_uncharge(struct kmem_cache *s, struct slab *slab, void *obj,
 		return;
 	ext->bc = NULL;
 	kmem_uncharge(owner, s->size, KMEM_SLAB);
+}
+
+/* The owner of the object that @p points into, which stays; NULL: it has none. */
+struct res_owner *kmem_slab_owner(const void *p)
+{
+	struct slab *slab = virt_to_slab(p);
+	struct slabobj_ext *exts = slab ? slab_obj_exts(slab) : NULL;
+
+	if (!exts)
+		return NULL;
+	return kmem_slab_ext(exts, slab->slab_cache, slab, (void *)p)->bc;
 }
 
 /* Percpu memory, which is vmalloced in great chunks. */

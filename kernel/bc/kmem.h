@@ -12,6 +12,8 @@
 #include <bc/beancounter.h>
 #include <bc/kmem.h>
 
+#include "refuse.h"
+
 /**
  * struct kmem_group - a group's account of kernel memory
  * @bc: the account
@@ -35,9 +37,15 @@ static __always_inline struct res_owner *kmem_active(void)
 	return in_task() ? current->bc_active : this_cpu_read(bc_int_active);
 }
 
+/* mm/shrinker.c */
+extern struct list_head shrinker_list;
+
+/* kmem.c */
+extern const struct bc_resource kmem_resource;
+struct res_owner *kmem_slab_owner(const void *p);
+
 /* kmem_reclaim.c */
-struct res_owner *kmem_charge_as(const struct bc_resource *res,
-				 struct res_owner *active, u64 n, gfp_t gfp);
+struct res_owner *kmem_charge_as(struct res_owner *active, u64 n, gfp_t gfp);
 int kmem_init(struct beancounter *bc);
 bool kmem_limit_hit(struct beancounter *bc, const struct res_refusal *refusal,
 		    bool may_block);

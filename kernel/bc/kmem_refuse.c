@@ -2,8 +2,9 @@
 /*
  * Refusals of kernel memory: what kmem and memcg's independent limit have in common
  *
- * Who is never refused, and how a group gives up what it does not use before it is
- * refused more. How a refusal gets out of a page fault is in include/bc/kmem_refuse.h.
+ * How hard a charge insists. What a group gives up before it is refused more is in
+ * kmem_room.c, how it pays for what could not be refused in kmem_debt.c, and how a
+ * refusal gets out of a page fault in include/bc/kmem_refuse.h.
  */
 
 #include <linux/gfp.h>
@@ -11,31 +12,77 @@
 #include <linux/preempt.h>
 #include <linux/sched/signal.h>
 
-#include <bc/kmem_refuse.h>
+#include "refuse.h"
 
 DEFINE_STATIC_KEY_FALSE(kmem_refuse_key);
 
 /**
- * kmem_never_refused() - whether an allocation is there for a full group, too
- * @gfp: its flags
- * @for_other: the current task does not allocate for its own group
+ * kmem_task_dying() - whether the current task is about to return all that it has
  *
- * That is memory that must not be refused, or with which memory is freed, or for
- * which a dying task waits. It is little, or comes to an end. So it is for a
- * workqueue that acts for a group, as by writing what was written to a loop device:
- * whoever could be told is not there any more. But that the task dies is no reason
- * to charge somebody else.
- *
- * Context: Any context but NMI.
+ * Context: Task context.
  * Return: Whether it is.
  */
-bool kmem_never_refused(gfp_t gfp, bool for_other)
+bool kmem_task_dying(void)
+{
+	return (current->flags & PF_EXITING) || tsk_is_oom_victim(current) ||
+	       fatal_signal_pending(current);
+}
+
+/**
+ * kmem_first_try() - whether an allocation has another try, or can do without
+ * @gfp: its flags
+ *
+ * The allocator would neither search hard for such memory nor say that there is
+ * none: kvmalloc() asks for pages in one piece before it makes do with single ones,
+ * an XArray asks for a node under its lock before it asks without, read-ahead asks
+ * before the read does. A refusal is no event: it is not counted, makes no room and
+ * is not told. The try that follows is.
+ *
+ * Return: Whether it says so.
+ */
+bool kmem_first_try(gfp_t gfp)
+{
+	return (gfp & __GFP_NOWARN) &&
+	       (!gfpflags_allow_blocking(gfp) || (gfp & __GFP_NORETRY));
+}
+
+/**
+ * kmem_severity() - how hard an allocation insists
+ * @gfp: its flags, after current_gfp_context()
+ * @own: it is charged to the current task's own group
+ *
+ * The first that applies:
+ *
+ *  - Forced is what must not fail, what serves to free memory, and what a dying
+ *    task needs to end. That a task dies is no reason to overrun another group.
+ *    So is what a workqueue does for a group, as by writing what was written to a
+ *    loop device: the task that could be told is not there any more.
+ *  - Forced is what may block and not enter file systems. They allocate so inside of
+ *    transactions and under locks that others wait for, and some repeat it until
+ *    they get it. The group's tasks pay for it: see kmem_debt.c.
+ *  - What is between barrier and limit is the administrator's. Of this, one half
+ *    is there for ordinary tasks that have no other way: in a page fault, which
+ *    could only be told by a signal, and where the allocator has reserves, too.
+ *
+ * The privileged go on to the limit: the core knows of them.
+ *
+ * Context: Any context but NMI.
+ * Return: The severity.
+ */
+enum bc_severity kmem_severity(gfp_t gfp, bool own)
 {
 	if (gfp & __GFP_NOFAIL)
-		return true;
+		return BC_FORCE;
 	if (in_task() && (current->flags & (PF_MEMALLOC | PF_WQ_WORKER)))
-		return true;
-	return !for_other && ((current->flags & PF_EXITING) ||
-			      tsk_is_oom_victim(current) ||
-			      fatal_signal_pending(current));
+		return BC_FORCE;
+	if (own && kmem_task_dying())
+		return BC_FORCE;
+	if (gfpflags_allow_blocking(gfp) && !(gfp & __GFP_FS) &&
+	    !kmem_first_try(gfp))
+		return BC_FORCE;
+	if (gfp & __GFP_BC_LIMIT)
+		return BC_LIMIT;
+	if (!in_task())
+		return gfp & __GFP_HIGH ? BC_LIMIT : BC_BARRIER;
+	return (gfp & __GFP_HIGH) || current->bc_fault ? BC_HALFWAY : BC_BARRIER;
 }

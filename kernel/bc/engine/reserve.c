@@ -207,6 +207,12 @@ static int res_change(const struct res_change *change, struct res_refusal *lacki
 		err = res_change_try(change, lacking);
 		res_drain_end(counter->root, full);
 	}
+	/* A barrier that was not set has moved with the limit. */
+	if (!err && change->limit != RES_LIMIT_KEEP &&
+	    res_counter_excess(counter, BC_BARRIER)) {
+		res_drain_begin(counter->root, counter, NULL);
+		res_drain_end(counter->root, counter);
+	}
 	return err;
 }
 
@@ -317,9 +323,9 @@ u64 res_counter_reserve_upto(struct res_counter *counter, u64 reserved, u64 limi
 }
 
 /*
- * Sets one bound, if what is given away is not to be above or is not. Returns
- * whether something of that has to be fetched for it: it is kept below,
- * perhaps.
+ * Sets one bound, if what is given away is not to be above or is not. *@above:
+ * something of that has to be fetched for it, as it is kept below, perhaps. So it
+ * is where a limit takes a barrier with it that was not set.
  */
 static int res_bound_try(struct res_counter *counter, u64 *bound, u64 val,
 			 bool not_below_usage, bool *above)
@@ -339,6 +345,7 @@ static int res_bound_try(struct res_counter *counter, u64 *bound, u64 val,
 	}
 	if (!err) {
 		WRITE_ONCE(*bound, val);
+		*above |= counter->used > res_bound(counter, BC_BARRIER);
 		res_counter_update_state(counter);
 	}
 	raw_spin_unlock_irqrestore(&counter->lock, flags);
