@@ -787,8 +787,9 @@ static void first_tries(struct kunit *test)
 	KUNIT_EXPECT_NULL(test, kmem_cache_alloc(s, GFP_KERNEL | __GFP_NORETRY));
 	KUNIT_EXPECT_NULL(test, kmem_cache_alloc(s, GFP_KERNEL | __GFP_NOWARN));
 	KUNIT_EXPECT_NULL(test, kmem_cache_alloc(s, GFP_ATOMIC));
+	KUNIT_EXPECT_NULL(test, kmem_cache_alloc(s, GFP_ATOMIC | __GFP_NOWARN));
 	usage();
-	KUNIT_EXPECT_EQ(test, failcnt + 3, snap.failcnt);
+	KUNIT_EXPECT_EQ(test, failcnt + 4, snap.failcnt);
 	/* With room, a first try is the only one. */
 	kmem_cache_free(s, p[--n]);
 	n = fill(s, GFP_NOWAIT, p, n, 4);

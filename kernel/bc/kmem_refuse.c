@@ -36,14 +36,18 @@ bool kmem_task_dying(void)
  * none: kvmalloc() asks for pages in one piece before it makes do with single ones,
  * an XArray asks for a node under its lock before it asks without, read-ahead asks
  * before the read does. A refusal is no event: it is not counted, makes no room and
- * is not told. The try that follows is.
+ * is not told. The try that follows is. What the allocator has reserves for is asked
+ * for once, as a request to connect is.
  *
  * Return: Whether it says so.
  */
 bool kmem_first_try(gfp_t gfp)
 {
-	return (gfp & __GFP_NOWARN) &&
-	       (!gfpflags_allow_blocking(gfp) || (gfp & __GFP_NORETRY));
+	if (!(gfp & __GFP_NOWARN))
+		return false;
+	if (gfpflags_allow_blocking(gfp))
+		return gfp & __GFP_NORETRY;
+	return !(gfp & __GFP_HIGH);
 }
 
 /**

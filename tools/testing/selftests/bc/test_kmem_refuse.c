@@ -24,16 +24,12 @@
 
 #include "../kselftest_harness.h"
 #include "bc_util.h"
+#include "kmem_util.h"
 
-#define KIB(n) ((n) * 1024LL)
-#define MIB(n) ((n) * 1024LL * 1024)
-
-#define PAGE 4096
 /* What one page of page tables maps. */
 #define STRIDE MIB(2)
 #define STRIDES 8192
 
-#define DROP_CACHES "/proc/sys/vm/drop_caches"
 #define LOOP "/dev/loop0"
 
 static void __attribute__((constructor)) choose_controller(void)
@@ -74,63 +70,14 @@ FIXTURE_TEARDOWN(refuse)
 	bc_teardown();
 }
 
-/* Workers that can work at a limit: they have touched all that they use. */
-
 static char chunk[KIB(64)];
 static char *area;
 
-static void __attribute__((noinline)) touch_stack(void)
+/* As beyond(), without page cache, which keeps kernel memory. */
+static long long beyond_cached(const char *cg, long long before)
 {
-	volatile char stack[KIB(256)];
-	size_t i;
-
-	for (i = 0; i < sizeof(stack); i += PAGE)
-		stack[i] = 0;
-}
-
-static long prepare(long unused)
-{
-	struct rlimit none = { 0, 0 };
-
-	(void)unused;
-	setrlimit(RLIMIT_CORE, &none);
-	touch_stack();
-	return mlockall(MCL_CURRENT) ? -errno : 0;
-}
-
-static struct worker *root_in(const char *cg)
-{
-	return worker_after(worker_new(cg), prepare, 0);
-}
-
-static struct worker *user_in(const char *cg)
-{
-	return worker_after(root_in(cg), become_nobody, 0);
-}
-
-/* What is used once nothing unused is left. */
-static long long quiet(const char *cg)
-{
-	long long now, last = -1;
-	int same = 0, i;
-
-	for (i = 0; i < 500 && same < 2; i++) {
-		bc_write_file(DROP_CACHES, "2");
-		bc_sleep_ms(10);
-		now = cg_get(cg, "usage");
-		same = now == last ? same + 1 : 0;
-		last = now;
-	}
-	return last;
-}
-
-static long long beyond(const char *cg, long long before)
-{
-	long long now;
-
 	bc_write_file(DROP_CACHES, "3");
-	now = cg_get(cg, "usage");
-	return now < 0 || now > before ? now - before : 0;
+	return beyond(cg, before);
 }
 
 /* How many pipes could be filled until one was refused memory. */
@@ -224,7 +171,7 @@ TEST_F(refuse, neighbours_keep_what_they_have_cached)
 	EXPECT_LE(empty + cached * 9 / 10, cg_get(other, "usage"));
 	worker_end(w);
 	worker_end(neighbour);
-	EXPECT_SOON(0, beyond(self->group, 0));
+	EXPECT_SOON(0, beyond_cached(self->group, 0));
 }
 
 /*
@@ -262,7 +209,7 @@ TEST_F(refuse, a_group_gives_up_its_own)
 	EXPECT_LE(empty + cached * 9 / 10, cg_get(other, "usage"));
 	worker_end(w);
 	worker_end(neighbour);
-	EXPECT_SOON(0, beyond(self->group, 0));
+	EXPECT_SOON(0, beyond_cached(self->group, 0));
 }
 
 static sigjmp_buf bus;
@@ -351,7 +298,7 @@ TEST_F(refuse, root_can_exec_in_a_full_group)
 	EXPECT_EQ(0, call(root, run_true, 0));
 	worker_kill(user);
 	worker_end(root);
-	EXPECT_SOON(0, beyond(self->group, 0));
+	EXPECT_SOON(0, beyond_cached(self->group, 0));
 }
 
 #define SERVERS 12
@@ -443,7 +390,7 @@ TEST_F(refuse, a_limit_alone_kills_no_server)
 	EXPECT_EQ(BC_UNLIMITED, cg_get(self->group, "barrier"));
 	worker_end(hog);
 	worker_end(server);
-	EXPECT_SOON(0, beyond(self->group, 0));
+	EXPECT_SOON(0, beyond_cached(self->group, 0));
 }
 
 #define EVENTS 8000
@@ -517,7 +464,7 @@ TEST_F(refuse, own_events_find_room)
 		unlink(path);
 	}
 	rmdir(watched);
-	EXPECT_SOON(0, beyond(self->group, 0));
+	EXPECT_SOON(0, beyond_cached(self->group, 0));
 }
 
 /* A file system on a loop device, with blocks so small that a page has four. */
@@ -661,7 +608,7 @@ static void write_in_a_full_group(struct __test_metadata *_metadata, char *group
 	/* A task that waits can be killed. */
 	worker_kill(w);
 	worker_kill(hog);
-	EXPECT_SOON(0, beyond(group, 0));
+	EXPECT_SOON(0, beyond_cached(group, 0));
 }
 
 /*
@@ -732,7 +679,7 @@ TEST_F(refuse, tasks_at_the_limit_can_be_killed)
 	bc_sleep_ms(1000);
 	for (i = 0; i < 8; i++)
 		worker_kill(w[i]);
-	EXPECT_SOON(0, beyond(self->group, 0));
+	EXPECT_SOON(0, beyond_cached(self->group, 0));
 }
 
 TEST_HARNESS_MAIN
