@@ -401,7 +401,8 @@ static inline bool __must_check bc_slab_recharge(void *p, gfp_t flags)
 
 /**
  * bc_slab_owner() - the owner that an object is charged to
- * @p: the object, of a cache or of kmalloc(), that is not freed meanwhile
+ * @p: the object, of a cache or of kmalloc(), or a part of it; it is not freed
+ *	meanwhile
  *
  * For memory that is allocated because of the object, by another task or by an
  * interrupt.

@@ -31,10 +31,11 @@
  *
  * Refusals
  *
- * Who must not fail does not: see kmem_severity(). Everybody else gets NULL or -ENOMEM
- * and nothing more: no message, no OOM killer. A page fault could only be repeated,
- * which is no use: bc_fault_leave() makes it a SIGBUS. Before all that, unused dentries
- * and inodes are given up, where the caller can wait for it: kmem_make_room().
+ * What must not fail does not: see kmem_severity(). All else gets NULL or
+ * -ENOMEM and nothing more: no message, no OOM killer. A page fault could only
+ * be repeated, which is no use: bc_fault_leave() makes it a SIGBUS. Before all
+ * that, the group gives up what it does not use, where the caller can wait for
+ * it: see kmem_reclaim.c.
  */
 
 #include <linux/capability.h>
@@ -642,15 +643,19 @@ void __bc_slab_uncharge(struct res_owner *owner, unsigned int size)
 	kmem_uncharge(owner, size, KMEM_SLAB);
 }
 
-/* The place for the owner of @p; NULL if there is none. */
+/*
+ * The place for the owner of the object that @p points into; NULL if there is
+ * none.
+ */
 static struct res_owner **kmem_slab_place(const void *p)
 {
-	struct folio *folio = virt_to_folio(p);
+	struct slab *slab = virt_to_slab(p);
+	struct kmem_cache *s;
 
-	if (!folio_test_slab(folio))
+	if (!slab)
 		return NULL;
-	return bc_slab_place(folio_slab(folio)->slab_cache, folio_slab(folio),
-			     (void *)p);
+	s = slab->slab_cache;
+	return bc_slab_place(s, slab, nearest_obj(s, slab, kasan_reset_tag(p)));
 }
 
 /* What is charged for the object has its owner stay. */
@@ -682,22 +687,6 @@ bool __bc_slab_recharge(void *p, gfp_t flags)
 	*place = owner;
 	kmem_uncharge(old, size, KMEM_SLAB);
 	return true;
-}
-
-/*
- * The owner of the object that @p points into, which stays; NULL: it has none.
- */
-struct res_owner *kmem_slab_owner(const void *p)
-{
-	struct slab *slab = virt_to_slab(p);
-	struct res_owner **place;
-	void *object;
-
-	if (!slab)
-		return NULL;
-	object = nearest_obj(slab->slab_cache, slab, kasan_reset_tag(p));
-	place = bc_slab_place(slab->slab_cache, slab, object);
-	return place ? *place : NULL;
 }
 
 /* Percpu memory, which is vmalloced in great chunks. */

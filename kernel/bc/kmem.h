@@ -45,7 +45,6 @@ extern struct list_head shrinker_list;
 
 /* kmem.c */
 extern const struct bc_resource kmem_resource;
-struct res_owner *kmem_slab_owner(const void *p);
 
 /* kmem_reclaim.c */
 struct res_owner *kmem_charge_as(struct res_owner *active, u64 n, gfp_t gfp);

@@ -25,6 +25,7 @@
 #include <linux/init.h>
 #include <linux/kfence.h>
 #include <linux/list_sort.h>
+#include <linux/memblock.h>
 #include <linux/memory_hotplug.h>
 #include <linux/mm.h>
 #include <linux/module.h>

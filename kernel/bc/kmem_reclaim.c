@@ -122,7 +122,7 @@ refused:
  */
 bool __bc_kmem_gives_up(const void *p)
 {
-	struct res_owner *owner = kmem_slab_owner(p);
+	struct res_owner *owner = __bc_slab_owner(p);
 	struct res_counter *counter, *top;
 	bool below = false;
 
