@@ -7,14 +7,14 @@
  * of the file walks all pages of the machine, and all objects of each slab, and adds
  * up what it finds. That costs the reader time, and other tasks nothing.
  *
- * The walk takes no lock that an allocation takes, but for that of the vmalloc areas,
- * to look at one at a time; and no reference. A slab, its
- * vector of owners or an owner may be freed while the walk looks at it. Hence what
- * the walk reads there it copies with copy_from_kernel_nofault(), and compares it
- * before it relies on it: a cache counts if it is one of those there were when the
- * walk began, an owner if it leads to the counter of a group that cgroup core knows,
- * a call site if it is in the kernel's table of them. So memory that changes hands
- * meanwhile may be missed, or appear with its new owner; the rest is exact.
+ * The walk takes no reference, and no lock that an allocation takes, but for that of
+ * vmalloc areas, to look at one at a time. A slab, its vector of owners or an owner
+ * may be freed while the walk looks at it. Hence what the walk reads there it copies
+ * with copy_from_kernel_nofault(), and compares it before it relies on it: a cache
+ * counts if it is one of those there were when the walk began, an owner if it leads
+ * to the counter of a group that cgroup core knows, a call site if it is in the
+ * kernel's table of them. So memory that changes hands meanwhile may be missed, or
+ * appear with its new owner; the rest is exact.
  */
 
 #include <linux/alloc_tag.h>
