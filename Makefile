@@ -3,12 +3,13 @@
 # Every entry point; the work is done in scripts/. Variables:
 #   KVER=6.12   kernel series        KSRC=   source tree or tarball to use
 #   O=DIR       build folder         JOBS=N  parallel jobs
-#   T=NAME      one test only (test, test-debug, test-clients)
+#   T=NAME      one test only (test, test-debug, test-fs, test-clients)
+#   LONG=1      larger amounts (test-fs)          DEBUG=1  KASAN and lockdep (test-fs)
 
 KVER ?= 6.12
 export KVER KSRC O JOBS T
 
-.PHONY: help demo test test-debug test-mainline test-clients shell check check-series model bench sizes series apply \
+.PHONY: help demo test test-debug test-fs test-mainline test-clients shell check check-series model bench sizes series apply \
 	deb deb-tools clean
 .DEFAULT_GOAL := help
 
@@ -23,6 +24,9 @@ test: ## the engine, KUnit on User-Mode Linux, kselftests in QEMU (T=NAME: one)
 
 test-debug: ## the kselftests under KASAN, lockdep, kmemleak and the like
 	@scripts/test --debug
+
+test-fs: ## kmem on ext4, xfs, btrfs, f2fs, overlayfs, tmpfs, FUSE, 9p (T=NAME: one)
+	@scripts/test-fs $(if $(LONG),--long) $(if $(DEBUG),--debug)
 
 test-mainline: ## mainline's cgroup kselftests, on the unpatched kernel and on ours
 	@scripts/test-mainline

@@ -37,8 +37,7 @@
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 
-#include <bc/kmem_refuse.h>
-
+#include "../kernel/bc/refuse.h"
 #include "memcontrol-v1.h"
 #include "memcg_kmem.h"
 
@@ -67,6 +66,29 @@ static bool memcg_kmem_has_room(void *arg)
 	return page_counter_read(room->counter) <= room->most;
 }
 
+static bool memcg_kmem_reclaim(struct mem_cgroup *memcg,
+			       struct memcg_kmem_room *room, u64 want, bool debt,
+			       bool insist)
+{
+	const struct kmem_pass pass = {
+		.room = &memcg->kmem_room,
+		.want = want,
+		.memcg = memcg,
+		.enough = memcg_kmem_has_room,
+		.arg = room,
+		.debt = debt,
+		.insist = insist,
+	};
+
+	return kmem_make_room(&pass);
+}
+
+static bool memcg_kmem_may_reclaim(void)
+{
+	return (current_gfp_context(GFP_KERNEL) & __GFP_FS) &&
+	       !(current->flags & PF_MEMALLOC);
+}
+
 /* Whether it is worth trying to charge @nr_pages again, which @full had no room for. */
 static bool memcg_kmem_make_room(struct page_counter *full, gfp_t gfp,
 				 unsigned int nr_pages)
@@ -76,7 +98,7 @@ static bool memcg_kmem_make_room(struct page_counter *full, gfp_t gfp,
 	struct memcg_kmem_room room = { .counter = full, .most = max - nr_pages };
 
 	if (nr_pages > max || !gfpflags_allow_blocking(gfp) ||
-	    !(current_gfp_context(gfp) & __GFP_FS))
+	    !memcg_kmem_may_reclaim())
 		return false;
 	/*
 	 * What other CPUs have in stock is less than a page each, beside what they just
@@ -85,8 +107,23 @@ static bool memcg_kmem_make_room(struct page_counter *full, gfp_t gfp,
 	 */
 	if (!time_before(jiffies, READ_ONCE(memcg->kmem_room.not_before)))
 		drain_all_stock(memcg);
-	return kmem_make_room(&memcg->kmem_room, memcg, false,
-			      memcg_kmem_has_room, &room);
+	return memcg_kmem_reclaim(memcg, &room, (u64)nr_pages << PAGE_SHIFT, false,
+				  false);
+}
+
+/* Whether a charge is for the current task's own group: with a scope or without. */
+static bool memcg_kmem_is_own(void)
+{
+	bool own;
+
+	if (!in_task() || (current->flags & PF_KTHREAD))
+		return false;
+	if (!current->active_memcg)
+		return true;
+	rcu_read_lock();
+	own = current->active_memcg == mem_cgroup_from_task(current);
+	rcu_read_unlock();
+	return own;
 }
 
 /**
@@ -95,26 +132,31 @@ static bool memcg_kmem_make_room(struct page_counter *full, gfp_t gfp,
  * @gfp: the flags of the allocation
  * @nr_pages: how many pages
  *
- * As in kmem, some are never refused and may overrun the limit. All others are refused
- * at the limit, in a page fault, too, which handle_mm_fault() then makes a SIGBUS.
- * Where the caller can wait, objects that the group does not use are given up before.
+ * As in kmem, some are never refused and may overrun the limit, and some of these are
+ * paid for later: see kmem_severity() and kmem_owe(). All others are refused at the
+ * limit, in a page fault, too, which handle_mm_fault() then makes a SIGBUS. Where
+ * the caller can wait, objects that the group does not use are given up before.
  *
  * Context: Any context but NMI; as @gfp says.
  * Return: 0 or -ENOMEM.
  */
 int memcg_kmem_charge(struct mem_cgroup *memcg, gfp_t gfp, unsigned int nr_pages)
 {
-	const bool for_other = !in_task() || current->active_memcg;
+	const bool own = memcg_kmem_is_own();
 	int retries = MEMCG_KMEM_CHARGE_RETRIES;
 	struct page_counter *full;
 
+	if (in_task())
+		gfp = current_gfp_context(gfp);
 	while (!page_counter_try_charge(&memcg->kmem, nr_pages, &full)) {
-		if (kmem_never_refused(gfp, for_other)) {
+		if (kmem_severity(gfp, own) == BC_FORCE) {
 			page_counter_charge(&memcg->kmem, nr_pages);
+			if (own)
+				kmem_owe();
 			return 0;
 		}
-		/* Nobody cleans up for somebody else. */
-		if (for_other || !retries-- ||
+		/* A task does not clean up for a group that it merely acts for. */
+		if (!own || kmem_first_try(gfp) || !retries-- ||
 		    !memcg_kmem_make_room(full, gfp, nr_pages)) {
 			if (in_task())
 				current->bc_refused = true;
@@ -122,6 +164,47 @@ int memcg_kmem_charge(struct mem_cgroup *memcg, gfp_t gfp, unsigned int nr_pages
 		}
 	}
 	return 0;
+}
+
+/* How long the current task is to wait for what @memcg has beyond its limit. */
+static unsigned long memcg_kmem_pay_for(struct mem_cgroup *memcg)
+{
+	const unsigned long max = READ_ONCE(memcg->kmem.max);
+	struct memcg_kmem_room room = { .counter = &memcg->kmem, .most = max };
+	unsigned long usage = page_counter_read(&memcg->kmem);
+
+	if (!memcg_kmem_independent(memcg) || usage <= max)
+		return 0;
+	if (memcg_kmem_may_reclaim()) {
+		memcg_kmem_reclaim(memcg, &room, (u64)(usage - max) << PAGE_SHIFT,
+				   true, false);
+		usage = page_counter_read(&memcg->kmem);
+	}
+	if (usage <= max)
+		return 0;
+	return kmem_debt_pause((u64)(usage - max) << PAGE_SHIFT,
+			       (u64)max << PAGE_SHIFT);
+}
+
+/**
+ * memcg_kmem_pay() - the current task pays for what its group has beyond the limit
+ *
+ * Context: Task context; sleeps.
+ * Return: How long it is to wait, in jiffies.
+ */
+unsigned long memcg_kmem_pay(void)
+{
+	struct mem_cgroup *own, *memcg;
+	unsigned long pause = 0;
+
+	if (mem_cgroup_disabled())
+		return 0;
+	own = get_mem_cgroup_from_mm(current->mm);
+	for (memcg = own; !mem_cgroup_is_root(memcg);
+	     memcg = parent_mem_cgroup(memcg))
+		pause = max(pause, memcg_kmem_pay_for(memcg));
+	mem_cgroup_put(own);
+	return pause;
 }
 
 /* Files */
@@ -160,8 +243,9 @@ int memcg_kmem_set_max(struct mem_cgroup *memcg, unsigned long max)
 		if (!err || !retries--)
 			return err;
 		drain_all_stock_wait(memcg);
-		kmem_make_room(&memcg->kmem_room, memcg, true,
-			       memcg_kmem_has_room, &room);
+		memcg_kmem_reclaim(memcg, &room,
+				   (u64)page_counter_read(&memcg->kmem) << PAGE_SHIFT,
+				   false, true);
 	}
 }
 

@@ -197,6 +197,8 @@ struct bc_single {
  * @batch_min: units that a CPU has in stock at least, where it has any, and a group's
  *	bank twice as many; 0 for a few. Extremes are off by as much.
  * @batch_max: and at most
+ * @barrier_gap: where a limit was written and no barrier, ordinary charges stop so
+ *	many units below it, or a quarter of it if that is less; 0: at the limit
  * @own_event: what the files of events call a refusal of the controller's own, if
  *	there are any
  * @files: of the controller's own, in either convention, up to one without a name;
@@ -233,6 +235,7 @@ struct bc_resource {
 	size_t			size;
 	unsigned long		batch_min;
 	unsigned long		batch_max;
+	u64			barrier_gap;
 	const char		*own_event;
 	const struct cftype	*files;
 	const char		*kinds[RES_KINDS];
@@ -314,6 +317,8 @@ __bc_charge_group(struct beancounter *bc, u64 n, enum bc_severity severity,
 struct res_owner * __must_check
 bc_charge_owner(const struct bc_resource *res, struct res_owner *owner, u64 n,
 		enum bc_severity severity, bool may_block);
+struct res_owner * __must_check
+bc_try_charge(const struct bc_resource *res, struct res_owner *owner, u64 n);
 struct res_owner *bc_get_owner(const struct bc_resource *res,
 			       struct cgroup_subsys_state *css);
 /**

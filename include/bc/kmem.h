@@ -54,6 +54,22 @@ struct res_owner;
 
 #ifdef CONFIG_BC_KMEM
 
+/**
+ * struct bc_vmalloc_area - what bc_vmalloc_next() tells of a vmalloc area
+ * @owner: what it is charged to; %NULL: nothing
+ * @size: bytes that are charged, if any are
+ * @end: of its addresses
+ * @page: the first of its pages, which may be freed meanwhile; or %NULL
+ */
+struct bc_vmalloc_area {
+	struct res_owner	*owner;
+	unsigned long		size;
+	unsigned long		end;
+	struct page		*page;
+};
+
+bool bc_vmalloc_next(unsigned long addr, struct bc_vmalloc_area *area);
+
 DECLARE_STATIC_KEY_FALSE(bc_kmem_key);
 DECLARE_PER_CPU(struct res_owner *, bc_int_active);
 extern struct page_ext_operations bc_kmem_page_ops;
@@ -86,6 +102,7 @@ struct res_owner *__bc_slab_owner(const void *p);
 struct res_owner *__bc_kmem_get_current(void);
 struct res_owner *__bc_kmem_get_of(struct cgroup_subsys_state *css);
 void __bc_kmem_put(struct res_owner *owner);
+bool __bc_kmem_gives_up(const void *p);
 
 #else
 
@@ -167,6 +184,11 @@ __bc_kmem_get_of(struct cgroup_subsys_state *css)
 
 static inline void __bc_kmem_put(struct res_owner *owner)
 {
+}
+
+static inline bool __bc_kmem_gives_up(const void *p)
+{
+	return true;
 }
 
 #endif /* CONFIG_BC_KMEM */
@@ -379,7 +401,8 @@ static inline bool __must_check bc_slab_recharge(void *p, gfp_t flags)
 
 /**
  * bc_slab_owner() - the owner that an object is charged to
- * @p: the object, of a cache or of kmalloc(), that is not freed meanwhile
+ * @p: the object, of a cache or of kmalloc(), or a part of it; it is not freed
+ *	meanwhile
  *
  * For memory that is allocated because of the object, by another task or by an
  * interrupt.
@@ -481,6 +504,26 @@ static inline void bc_kmem_put(struct res_owner *owner)
 {
 	if (!IS_ERR_OR_NULL(owner))
 		__bc_kmem_put(owner);
+}
+
+/**
+ * bc_kmem_gives_up() - whether an unused object may be given up now
+ * @p: the object, or a part of it, in a list of such
+ *
+ * A group that makes room gives up what it was charged for, and nothing else:
+ * see kernel/bc/kmem_reclaim.c.
+ *
+ * Context: Task context; the object stays.
+ * Return: false: the current task looks for objects of a group that this one is
+ * not charged to.
+ */
+static inline bool bc_kmem_gives_up(const void *p)
+{
+#ifdef CONFIG_BC_KMEM
+	if (unlikely(current->bc_own_only))
+		return __bc_kmem_gives_up(p);
+#endif
+	return true;
 }
 
 /**

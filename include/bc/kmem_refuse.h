@@ -6,12 +6,12 @@
 #ifndef _BC_KMEM_REFUSE_H
 #define _BC_KMEM_REFUSE_H
 
+#include <linux/atomic.h>
 #include <linux/jump_label.h>
 #include <linux/mm_types.h>
-#include <linux/mutex.h>
 #include <linux/sched.h>
+#include <linux/wait.h>
 
-struct mem_cgroup;
 struct vm_area_struct;
 
 #ifdef CONFIG_KMEM_REFUSE
@@ -21,22 +21,58 @@ DECLARE_STATIC_KEY_FALSE(kmem_refuse_key);
 
 /**
  * struct kmem_room - how a group that may have no more makes room
- * @busy: one task does it
- * @not_before: jiffies; nobody tries earlier
+ * @busy_until: a task does it, and is waited for until then, in jiffies; 0: none
+ *	does
+ * @wait: for the end of that
+ * @not_before: jiffies: no pass begins earlier, as one has found nothing
+ * @next: the super block with which the next pass begins, where that matters
+ * @debt_not_before: likewise a pass for a debt, which does less: in the low bits of
+ *	jiffies
  */
 struct kmem_room {
-	struct mutex	busy;		/* one at a time */
-	unsigned long	not_before;
+	atomic_long_t		busy_until;
+	wait_queue_head_t	wait;
+	unsigned long		not_before;
+	unsigned int		next;
+	u32			debt_not_before;
 };
 
-void kmem_room_init(struct kmem_room *room);
-bool kmem_make_room(struct kmem_room *room, struct mem_cgroup *memcg,
-		    bool insist, bool (*enough)(void *arg), void *arg);
-bool kmem_never_refused(gfp_t gfp, bool for_other);
+void __bc_pay_debt(bool in_loop);
 vm_fault_t kmem_fault_verify(struct vm_area_struct *vma, unsigned long address,
 			     unsigned int flags, vm_fault_t fault);
 
 #endif /* CONFIG_KMEM_REFUSE */
+
+/**
+ * bc_pay_debt() - the current task goes back to user mode
+ *
+ * What it was given although its group is full is paid for now: see
+ * kernel/bc/kmem_debt.c.
+ *
+ * Context: Task context, no lock held; sleeps.
+ */
+static inline void bc_pay_debt(void)
+{
+#ifdef CONFIG_KMEM_REFUSE
+	if (unlikely(current->bc_owes))
+		__bc_pay_debt(false);
+#endif
+}
+
+/**
+ * bc_pay_debt_in_loop() - the current task has dirtied a page, and goes on
+ *
+ * A system call can do so for a long time before it goes back to user mode.
+ *
+ * Context: Task context, where tasks that dirty pages are throttled; sleeps.
+ */
+static inline void bc_pay_debt_in_loop(void)
+{
+#ifdef CONFIG_KMEM_REFUSE
+	if (unlikely(current->bc_owes))
+		__bc_pay_debt(true);
+#endif
+}
 
 /**
  * bc_fault_verify() - what a page fault came to that was refused kernel memory
@@ -102,37 +138,46 @@ static inline bool bc_refused_leave(bool outer)
 /**
  * bc_fault_enter() - a page fault is going to be handled
  *
+ * Faults nest: what handles one may touch user memory.
+ *
  * Context: Task context.
+ * Return: For bc_fault_leave(): the bits of the fault around this one.
  */
-static inline void bc_fault_enter(void)
+static inline unsigned int bc_fault_enter(void)
 {
+	unsigned int outer = 0;
+
 #ifdef CONFIG_KMEM_REFUSE
 	if (static_branch_unlikely(&kmem_refuse_key)) {
+		outer = current->bc_fault | current->bc_refused << 1;
 		current->bc_refused = false;
 		current->bc_fault = true;
 	}
 #endif
+	return outer;
 }
 
 /**
  * bc_fault_leave() - a page fault was handled
  * @fault: what came out
+ * @outer: what bc_fault_enter() has returned
  *
- * A fault that was refused memory cannot be repeated until there is some, nor is
- * there anybody to be killed for it: it is an error of whoever has caused it.
+ * A fault that was refused memory cannot be repeated until there is some, and
+ * killing another task makes none: it is an error of the task that has caused it.
  *
  * Context: Task context.
  * Return: What to make of it: %VM_FAULT_SIGBUS for %VM_FAULT_OOM after a refusal.
  */
-static inline vm_fault_t bc_fault_leave(vm_fault_t fault)
+static inline vm_fault_t bc_fault_leave(vm_fault_t fault, unsigned int outer)
 {
 #ifdef CONFIG_KMEM_REFUSE
 	if (static_branch_unlikely(&kmem_refuse_key)) {
-		current->bc_fault = false;
 		if (current->bc_refused && (fault & VM_FAULT_OOM)) {
 			fault &= ~VM_FAULT_OOM;
 			fault |= VM_FAULT_SIGBUS;
 		}
+		current->bc_fault = outer & 1;
+		current->bc_refused |= outer >> 1;
 	}
 #endif
 	return fault;

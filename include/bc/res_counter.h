@@ -33,6 +33,7 @@
 /**
  * enum bc_severity - how hard a charge insists
  * @BC_BARRIER: refused where usage would pass the barrier or the limit
+ * @BC_HALFWAY: refused where usage would pass the middle between the two
  * @BC_LIMIT: refused where usage would pass the limit
  * @BC_FORCE: never refused; it may overrun both, and later charges are
  *	refused until usage has fallen below again
@@ -41,9 +42,13 @@
  */
 enum bc_severity {
 	BC_BARRIER,
+	BC_HALFWAY,
 	BC_LIMIT,
 	BC_FORCE,
 };
+
+/* As long as no barrier was set: see res_root.barrier_gap. */
+#define RES_BARRIER_DEFAULT	U64_MAX
 
 /* How many kinds of units a resource can tell apart. */
 #define RES_KINDS		3
@@ -60,7 +65,7 @@ struct res_root;
  * @n: units asked for
  * @usage: what @counter (or the machine) had given away then
  * @bound: the bound that was in the way
- * @at: which bound: %BC_BARRIER or %BC_LIMIT
+ * @at: which bound: %BC_LIMIT, or %BC_BARRIER for a lower one
  * @machine: the bound is the machine's
  */
 struct res_refusal {
@@ -77,9 +82,10 @@ struct res_refusal {
  * @capacity: the machine's own amount of the resource, for a %BC_BARRIER or a
  *	%BC_LIMIT charge; asked whenever units are taken out of the root, so
  *	that it may change. May do no more than read. NULL: no bound.
- * @privileged: whether a %BC_BARRIER charge that a barrier has refused may go
- *	on to the limit
- * @barrier_hit: %BC_LIMIT charges took the usage of @counter across its barrier
+ * @privileged: whether a charge of a lower severity that was refused below the
+ *	limit may go on to that
+ * @barrier_hit: charges that were not forced took the usage of @counter across
+ *	its barrier
  * @limit_hit: a charge was refused. It may make room, sleeping only if
  *	@may_block, and return true to have the charge tried once more.
  * @refused: a charge was refused for good
@@ -173,6 +179,8 @@ struct res_stock {
  * @batch_min: how many units more than it needs a CPU or a group takes at least
  * @batch_max: how many at most
  * @kinds: how many kinds of units there are
+ * @barrier_gap: as long as a counter's barrier was not set, the one in force is
+ *	so much below its limit, or a quarter of that if it is less; 0: the limit
  * @batch_tight: how many a group keeps where little is left
  * @closed: number of drains and waits for which no more is given out than
  *	needed
@@ -194,6 +202,7 @@ struct res_root {
 	unsigned long			batch_max;
 	unsigned long			batch_tight;
 	unsigned int			kinds;
+	u64				barrier_gap;
 	atomic_t			closed;
 	u8				state;
 	bool				stock_allocated;
@@ -222,7 +231,8 @@ enum res_state {
  * @owner: what units charged here point to; RES_OWNER_REMOVED once removed
  * @root: the machine's account
  * @parent: the counter above; %NULL directly below the root
- * @barrier: the first bound; what is in force is min(@barrier, @limit)
+ * @barrier: the first bound: what is in force is min(@barrier, @limit); or
+ *	%RES_BARRIER_DEFAULT
  * @limit: the second bound
  * @reserved: units taken out of the parent for this counter alone, used or not
  * @narrow: the @state of an ancestor (or of the root) that was found tight
@@ -323,7 +333,8 @@ struct res_counter {
  * @inherited: of @usage, units that removed descendants have left behind
  * @reserved: units taken out of the parent for this counter alone
  * @lent: units taken out of this counter for its children alone
- * @barrier: as set; the effective one is min(@barrier, @limit)
+ * @barrier: as set; the effective one is min(@barrier, @limit). Where it was not
+ *	set, the effective one; %RES_COUNTER_MAX if that is the limit.
  * @limit: as set
  * @max_usage: highest usage since reset
  * @recent_max: highest usage since res_counter_restart_max()
@@ -375,6 +386,8 @@ void res_counter_destroy(struct res_counter *counter);
 struct res_owner * __must_check
 res_counter_try_charge(struct res_counter *counter, u64 n);
 struct res_owner * __must_check
+res_counter_try_charge_drain(struct res_counter *counter, u64 n);
+struct res_owner * __must_check
 res_counter_charge(struct res_counter *counter, u64 n,
 		   enum bc_severity severity, bool may_block);
 void res_counter_uncharge(struct res_owner *owner, u64 n);
@@ -384,6 +397,8 @@ struct res_owner *res_counter_move(struct res_owner *from, struct res_counter *t
 				   u64 n);
 
 struct res_counter *res_owner_counter(struct res_owner *owner);
+bool res_owner_peek(const struct res_owner *owner, const struct res_root *root,
+		    const struct res_counter **counter);
 bool __must_check res_owner_tryget(struct res_owner *owner);
 void res_owner_put(struct res_owner *owner);
 
@@ -400,6 +415,8 @@ void res_counter_await_room(struct res_counter *counter);
 void res_root_await_room(struct res_root *root);
 void res_counter_drain(struct res_counter *counter);
 
+u64 res_counter_excess(const struct res_counter *counter,
+		       enum bc_severity severity);
 void res_counter_read(struct res_counter *counter, struct res_snapshot *snap);
 void res_counter_reset(struct res_counter *counter, unsigned int what);
 u64 res_counter_restart_max(struct res_counter *counter, u64 *usage);

@@ -373,8 +373,8 @@ static const struct res_counter_ops bc_counter_ops = {
  * @res: a resource of the controller
  *
  * Context: Any context but NMI.
- * Return: Its css, with a reference; %NULL if nobody is to be charged for what
- * the task does.
+ * Return: Its css, with a reference; %NULL if there is none to charge: in an
+ * interrupt, for a kernel thread, and in the root group.
  */
 struct cgroup_subsys_state *bc_get_current_css(const struct bc_resource *res)
 {
@@ -499,6 +499,39 @@ struct res_owner *bc_charge_owner(const struct bc_resource *res,
 
 	owner = res_counter_charge(counter, n, severity, may_block);
 	css_put(&bc->group->css);
+	return bc_charged(res, owner);
+}
+
+/**
+ * bc_try_charge() - charge if there is room, and do no more
+ * @res: the resource
+ * @owner: the group to charge: what bc_get_owner() has returned; %NULL: the
+ *	current task's
+ * @n: units, at least 1
+ *
+ * A refusal counts for nothing and calls nothing: the caller can do without, or has
+ * another try; what CPUs and groups below keep is drained meanwhile. It is one at
+ * the barrier, even if the task is privileged.
+ *
+ * Context: Any context but NMI; task context, if @owner is %NULL.
+ * Return: As bc_charge().
+ */
+struct res_owner *bc_try_charge(const struct bc_resource *res,
+				struct res_owner *owner, u64 n)
+{
+	struct res_counter *counter = NULL;
+	struct cgroup_subsys_state *css;
+
+	rcu_read_lock();
+	if (owner) {
+		counter = res_owner_counter(owner);
+	} else {
+		css = task_css(current, res->id);
+		if (css->parent)
+			counter = &css_bc(css)->counter;
+	}
+	owner = counter ? res_counter_try_charge_drain(counter, n) : NULL;
+	rcu_read_unlock();
 	return bc_charged(res, owner);
 }
 
@@ -638,6 +671,7 @@ int bc_init_machine(struct beancounter *bc, const struct bc_resource *res,
 	root->stock = res->stock;
 	root->batch_min = res->batch_min;
 	root->batch_max = res->batch_max;
+	root->barrier_gap = res->barrier_gap;
 	while (root->kinds < RES_KINDS && res->kinds[root->kinds])
 		root->kinds++;
 	err = res_root_init(root, &bc_counter_ops);

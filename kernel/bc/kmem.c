@@ -31,10 +31,11 @@
  *
  * Refusals
  *
- * Who must not fail does not: see kmem_severity(). Everybody else gets NULL or -ENOMEM
- * and nothing more: no message, no OOM killer. A page fault could only be repeated,
- * which is no use: bc_fault_leave() makes it a SIGBUS. Before all that, unused dentries
- * and inodes are given up, where the caller can wait for it: kmem_make_room().
+ * What must not fail does not: see kmem_severity(). All else gets NULL or
+ * -ENOMEM and nothing more: no message, no OOM killer. A page fault could only
+ * be repeated, which is no use: bc_fault_leave() makes it a SIGBUS. Before all
+ * that, the group gives up what it does not use, where the caller can wait for
+ * it: see kmem_reclaim.c.
  */
 
 #include <linux/capability.h>
@@ -56,35 +57,12 @@
 #include <bc/kmem.h>
 
 #include "../../mm/slab.h"
-
-/*
- * What the file "stat" tells apart. Slab objects are what is none of the
- * others.
- */
-enum kmem_kind {
-	KMEM_PAGE,
-	KMEM_VMALLOC,
-	KMEM_SLAB,
-};
-
-/**
- * struct kmem_group - a group's account of kernel memory
- * @one: the group and its account
- * @room: how it makes room
- */
-struct kmem_group {
-	struct bc_single	one;
-	struct kmem_room	room;
-};
+#include "kmem.h"
 
 DEFINE_STATIC_KEY_FALSE(bc_kmem_key);
 EXPORT_SYMBOL_GPL(bc_kmem_key);
 DEFINE_PER_CPU(struct res_owner *, bc_int_active);
 EXPORT_PER_CPU_SYMBOL_GPL(bc_int_active);
-
-static int kmem_init(struct beancounter *bc);
-static bool kmem_limit_hit(struct beancounter *bc,
-			   const struct res_refusal *refusal, bool may_block);
 
 static u64 kmem_capacity(enum bc_severity severity)
 {
@@ -92,9 +70,9 @@ static u64 kmem_capacity(enum bc_severity severity)
 }
 
 static DEFINE_PER_CPU(struct res_stock, kmem_stock);
-static struct bc_resource_state kmem_state;
+struct bc_resource_state kmem_state;
 
-static const struct bc_resource kmem_resource = {
+const struct bc_resource kmem_resource = {
 	.ss		= &kmem_cgrp_subsys,
 	.id		= kmem_cgrp_id,
 	.state		= &kmem_state,
@@ -107,6 +85,11 @@ static const struct bc_resource kmem_resource = {
 	/* A fork takes about as much as what memcg takes at a time. */
 	.batch_min	= SZ_32K,
 	.batch_max	= SZ_256K,
+	/*
+	 * With a limit alone, new work stops so far below it, so that what runs
+	 * can go on: see "The default barrier" in Documentation/bc/kmem.rst.
+	 */
+	.barrier_gap	= SZ_64M,
 	.kinds		= { "page", "vmalloc" },
 	.other_kind	= "slab",
 	.init		= kmem_init,
@@ -166,30 +149,6 @@ struct cgroup_subsys kmem_cgrp_subsys = {
 /* Charges */
 
 /*
- * How hard a charge insists. The privileged, of whom the core knows, insist as the
- * middle ones do.
- *
- *  - What kmem_never_refused() says is always there.
- *  - Between barrier and limit there is some for those who are in trouble without
- *    it: in a page fault, or for whom the allocator has reserves, too.
- */
-static enum bc_severity kmem_severity(gfp_t gfp, struct res_owner *active)
-{
-	if (kmem_never_refused(gfp, active))
-		return BC_FORCE;
-	if ((gfp & __GFP_HIGH) ||
-	    (in_task() && (current->bc_fault || current->bc_limit)))
-		return BC_LIMIT;
-	return BC_BARRIER;
-}
-
-/* What is charged instead of the current task's group: see bc_set_active(). */
-static __always_inline struct res_owner *kmem_active(void)
-{
-	return in_task() ? current->bc_active : this_cpu_read(bc_int_active);
-}
-
-/*
  * Whether anything is charged, @active being what kmem_active() has returned.
  */
 static bool kmem_charges(struct res_owner *active)
@@ -209,32 +168,13 @@ static __always_inline void kmem_note(struct res_owner *owner,
 static noinline struct res_owner *
 kmem_charge_slowpath(u64 n, enum kmem_kind kind, gfp_t gfp)
 {
-	struct res_owner *active = kmem_active();
-	const enum bc_severity severity = kmem_severity(gfp, active);
-	const bool may_block = gfpflags_allow_blocking(gfp);
-	const bool nofs = may_block && !(gfp & __GFP_FS);
-	struct res_owner *owner;
-	unsigned int flags = 0;
+	struct res_owner *active = kmem_active(), *owner;
 
 	if (!kmem_charges(active))
 		return NULL;
-	/* For kmem_limit_hit(). */
-	if (nofs)
-		flags = memalloc_nofs_save();
-	if (active)
-		owner = bc_charge_owner(&kmem_resource, active, n, severity,
-					may_block);
-	else
-		owner = __bc_charge(&kmem_resource, n, severity, may_block);
-	if (nofs)
-		memalloc_nofs_restore(flags);
-
-	if (IS_ERR(owner)) {
-		if (in_task())
-			current->bc_refused = true;
-	} else if (owner) {
+	owner = kmem_charge_as(active, n, gfp);
+	if (!IS_ERR_OR_NULL(owner))
 		kmem_note(owner, kind, n);
-	}
 	return owner;
 }
 
@@ -378,86 +318,6 @@ static __always_inline void kmem_uncharge(struct res_owner *owner, u64 n,
 		kmem_uncharge_slowpath(owner, n, kind);
 }
 
-/* Room */
-
-#ifdef CONFIG_MEMCG
-/*
- * The memcg that has what @bc is charged for, with a reference; it may be the
- * root.
- */
-static struct mem_cgroup *kmem_get_memcg(struct beancounter *bc)
-{
-	struct cgroup_subsys_state *css;
-	struct mem_cgroup *memcg;
-
-	if (mem_cgroup_disabled())
-		return NULL;
-	css = cgroup_get_e_css(bc->group->css.cgroup, &memory_cgrp_subsys);
-	memcg = mem_cgroup_from_css(css);
-	if (!mem_cgroup_is_root(memcg))
-		return memcg;
-	/* Another hierarchy; but who is refused has allocated some of it. */
-	css_put(css);
-	return get_mem_cgroup_from_mm(current->mm);
-}
-#else
-static struct mem_cgroup *kmem_get_memcg(struct beancounter *bc)
-{
-	return NULL;
-}
-#endif
-
-/* A charge that is refused for now. */
-struct kmem_refused {
-	struct beancounter		*bc;
-	const struct res_refusal	*refusal;
-};
-
-static bool kmem_has_room(void *arg)
-{
-	const struct kmem_refused *r = arg;
-	struct res_snapshot snap;
-
-	res_counter_read(&r->bc->counter, &snap);
-	return r->refusal->bound >= r->refusal->n &&
-	       snap.usage <= r->refusal->bound - r->refusal->n;
-}
-
-/*
- * Makes room in @bc, if there is something that is charged and not used. The charge is
- * tried again only if there is room.
- */
-static bool kmem_limit_hit(struct beancounter *bc,
-			   const struct res_refusal *refusal, bool may_block)
-{
-	struct kmem_group *group = container_of(bc, struct kmem_group, one.bc);
-	struct kmem_refused refused = { .bc = bc, .refusal = refusal };
-	struct mem_cgroup *memcg;
-	bool room;
-
-	/* What the machine lacks it gets by its own ways. */
-	if (refusal->machine || refusal->n > refusal->bound || !may_block ||
-	    !(current_gfp_context(GFP_KERNEL) & __GFP_FS))
-		return false;
-	/* Nobody cleans up for somebody else. */
-	if (kmem_active())
-		return false;
-	memcg = kmem_get_memcg(bc);
-	/* Who lowers a reservation, which is no charge, does not do so all the time. */
-	room = kmem_make_room(&group->room, memcg, !refusal->n, kmem_has_room,
-			      &refused);
-	mem_cgroup_put(memcg);
-	return room;
-}
-
-static int kmem_init(struct beancounter *bc)
-{
-	struct kmem_group *group = container_of(bc, struct kmem_group, one.bc);
-
-	kmem_room_init(&group->room);
-	return 0;
-}
-
 /* Pages */
 
 #ifdef CONFIG_MEMCG
@@ -520,6 +380,22 @@ static bool kmem_page_charged(struct page *page)
 {
 	return page->memcg_data & PAGE_BC_CHARGED;
 }
+
+/*
+ * The owner of @page, of any page there is; %NULL if it has none. It may be
+ * freed meanwhile.
+ */
+struct res_owner *kmem_page_owner(struct page *page)
+{
+	struct page_ext *ext = page_ext_get(page);
+	struct res_owner *owner;
+
+	if (!ext)
+		return NULL;
+	owner = READ_ONCE(*kmem_page_place(ext));
+	page_ext_put(ext);
+	return owner;
+}
 #else
 /* The owner is in the word that slabs have their vectors in. */
 static bool kmem_page_set(struct page *page, unsigned int order,
@@ -547,6 +423,12 @@ static struct res_owner *kmem_page_take(struct page *page, unsigned int order)
 static bool kmem_page_charged(struct page *page)
 {
 	return page->_unused_slab_obj_exts;
+}
+
+/* Likewise; what a slab has there is none. */
+struct res_owner *kmem_page_owner(struct page *page)
+{
+	return (struct res_owner *)READ_ONCE(page->_unused_slab_obj_exts);
 }
 #endif
 
@@ -761,15 +643,19 @@ void __bc_slab_uncharge(struct res_owner *owner, unsigned int size)
 	kmem_uncharge(owner, size, KMEM_SLAB);
 }
 
-/* The place for the owner of @p; NULL if there is none. */
+/*
+ * The place for the owner of the object that @p points into; NULL if there is
+ * none.
+ */
 static struct res_owner **kmem_slab_place(const void *p)
 {
-	struct folio *folio = virt_to_folio(p);
+	struct slab *slab = virt_to_slab(p);
+	struct kmem_cache *s;
 
-	if (!folio_test_slab(folio))
+	if (!slab)
 		return NULL;
-	return bc_slab_place(folio_slab(folio)->slab_cache, folio_slab(folio),
-			     (void *)p);
+	s = slab->slab_cache;
+	return bc_slab_place(s, slab, nearest_obj(s, slab, kasan_reset_tag(p)));
 }
 
 /* What is charged for the object has its owner stay. */

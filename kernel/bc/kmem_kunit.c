@@ -27,6 +27,7 @@
 #include <bc/kmem.h>
 
 #include "kmem_kunit.h"
+#include "refuse.h"
 
 enum { PAGE, VMALLOC, SLAB };
 
@@ -716,16 +717,20 @@ static void severities(struct kunit *test)
 	bc_limit_restore(outer);
 	KUNIT_EXPECT_EQ(test, 12, n);
 	KUNIT_EXPECT_EQ(test, 12, fill(s, GFP_KERNEL, p, n, 40));
-	n = fill(s, GFP_ATOMIC, p, n, 14);
-	KUNIT_EXPECT_EQ(test, 14, n);
+	/* What cannot wait has nothing of that where another group pays. */
+	KUNIT_EXPECT_EQ(test, 12, fill(s, GFP_ATOMIC, p, n, 40));
+	KUNIT_EXPECT_EQ(test, BC_BARRIER, kmem_severity(GFP_ATOMIC, false));
+	KUNIT_EXPECT_EQ(test, BC_HALFWAY, kmem_severity(GFP_ATOMIC, true));
+	/* Faults leave half of it to the administrator. */
 	current->bc_fault = true;
-	n = fill(s, GFP_KERNEL, p, n, 16);
+	n = fill(s, GFP_KERNEL, p, n, 40);
 	current->bc_fault = false;
-	KUNIT_EXPECT_EQ(test, 16, n);
+	KUNIT_EXPECT_EQ(test, 15, n);
+	KUNIT_EXPECT_EQ(test, n, fill(s, GFP_ATOMIC, p, n, 40));
 	KUNIT_EXPECT_EQ(test, n, fill(s, GFP_KERNEL, p, n, 40));
 	restore(old);
 
-	/* The privileged go up to the limit, and nobody beyond ... */
+	/* The privileged go up to the limit, and none goes beyond ... */
 	n = fill(s, GFP_KERNEL, p, n, 40);
 	KUNIT_EXPECT_EQ(test, 20, n);
 	outer = bc_limit_save();
@@ -733,7 +738,7 @@ static void severities(struct kunit *test)
 	bc_limit_restore(outer);
 	expect_usage(test, 20 * size, SLAB);
 	KUNIT_EXPECT_EQ(test, 0, forced());
-	/* ... but who must not fail, or frees memory. */
+	/* ... but what must not fail, or frees memory. */
 	n = fill(s, GFP_KERNEL | __GFP_NOFAIL, p, n, 22);
 	KUNIT_EXPECT_EQ(test, 22, n);
 	KUNIT_EXPECT_EQ(test, 2, forced());
@@ -742,7 +747,21 @@ static void severities(struct kunit *test)
 	memalloc_noreclaim_restore(flags);
 	KUNIT_EXPECT_EQ(test, 24, n);
 	KUNIT_EXPECT_EQ(test, 4, forced());
-	expect_usage(test, 24 * size, SLAB);
+	/* And what a file system cannot do without: with the flag, or in a scope. */
+	n = fill(s, GFP_NOFS, p, n, 25);
+	KUNIT_EXPECT_EQ(test, 25, n);
+	flags = memalloc_nofs_save();
+	n = fill(s, GFP_KERNEL, p, n, 26);
+	memalloc_nofs_restore(flags);
+	KUNIT_EXPECT_EQ(test, 26, n);
+	flags = memalloc_noio_save();
+	n = fill(s, GFP_KERNEL, p, n, 27);
+	memalloc_noio_restore(flags);
+	KUNIT_EXPECT_EQ(test, 27, n);
+	KUNIT_EXPECT_EQ(test, 7, forced());
+	expect_usage(test, 27 * size, SLAB);
+	/* A kernel thread owes nothing. */
+	KUNIT_EXPECT_FALSE(test, current->bc_owes);
 	KUNIT_EXPECT_NULL(test, kmem_cache_alloc(s, GFP_KERNEL));
 	/* There is room when usage is below the limit again. */
 	while (n > 19)
@@ -751,6 +770,100 @@ static void severities(struct kunit *test)
 	for (n = 20; n--; )
 		kmem_cache_free(s, p[n]);
 	end_cache(s);
+}
+
+/* A refusal is counted only where the caller has no other try. */
+static void first_tries(struct kunit *test)
+{
+	struct kmem_cache *s = new_cache(test, SLAB_ACCOUNT);
+	u64 size = object_size(test, s);
+	u64 failcnt;
+	void *p[4];
+	int n;
+
+	KUNIT_EXPECT_EQ(test, 0, res_counter_set_barrier(&bc->counter,
+							 RES_COUNTER_MAX));
+	KUNIT_EXPECT_EQ(test, 0, res_counter_set_limit(&bc->counter, 3 * size,
+						       false));
+	n = fill(s, GFP_KERNEL, p, 0, 3);
+	KUNIT_EXPECT_EQ(test, 3, n);
+	usage();
+	failcnt = snap.failcnt;
+	current->bc_refused = false;
+	KUNIT_EXPECT_NULL(test, kmem_cache_alloc(s, GFP_NOWAIT));
+	KUNIT_EXPECT_NULL(test, kmem_cache_alloc(s, GFP_KERNEL | __GFP_NORETRY |
+						    __GFP_NOWARN));
+	/* Also where another one would be forced. */
+	KUNIT_EXPECT_NULL(test, kmem_cache_alloc(s, GFP_NOFS | __GFP_NORETRY |
+						    __GFP_NOWARN));
+	/* A fault may have come to an end by that. */
+	KUNIT_EXPECT_TRUE(test, current->bc_refused);
+	current->bc_refused = false;
+	usage();
+	KUNIT_EXPECT_EQ(test, failcnt, snap.failcnt);
+	KUNIT_EXPECT_NULL(test, kmem_cache_alloc(s, GFP_KERNEL | __GFP_NORETRY));
+	KUNIT_EXPECT_NULL(test, kmem_cache_alloc(s, GFP_KERNEL | __GFP_NOWARN));
+	KUNIT_EXPECT_NULL(test, kmem_cache_alloc(s, GFP_ATOMIC));
+	KUNIT_EXPECT_NULL(test, kmem_cache_alloc(s, GFP_ATOMIC | __GFP_NOWARN));
+	usage();
+	KUNIT_EXPECT_EQ(test, failcnt + 4, snap.failcnt);
+	/* With room, a first try is the only one. */
+	kmem_cache_free(s, p[--n]);
+	n = fill(s, GFP_NOWAIT, p, n, 4);
+	KUNIT_EXPECT_EQ(test, 3, n);
+	while (n--)
+		kmem_cache_free(s, p[n]);
+	end_cache(s);
+}
+
+/* With a limit alone there is something above the barrier. */
+static void default_barrier(struct kunit *test)
+{
+	const u64 gap = SZ_64M;
+
+	usage();
+	KUNIT_EXPECT_EQ(test, RES_COUNTER_MAX, snap.barrier);
+	KUNIT_EXPECT_EQ(test, 0, res_counter_set_limit(&bc->counter, SZ_8M, false));
+	usage();
+	KUNIT_EXPECT_EQ(test, SZ_8M - SZ_2M, snap.barrier);
+	KUNIT_EXPECT_EQ(test, 0, res_counter_set_limit(&bc->counter, 8 * gap, false));
+	usage();
+	KUNIT_EXPECT_EQ(test, 7 * gap, snap.barrier);
+	KUNIT_EXPECT_EQ(test, 0, res_counter_set_limit(&bc->counter, 3, false));
+	usage();
+	KUNIT_EXPECT_EQ(test, RES_COUNTER_MAX, snap.barrier);
+	KUNIT_EXPECT_EQ(test, 0, res_counter_set_limit(&bc->counter,
+						       RES_COUNTER_MAX, false));
+	usage();
+	KUNIT_EXPECT_EQ(test, RES_COUNTER_MAX, snap.barrier);
+	/* One that was written stays, and so does none that was written. */
+	KUNIT_EXPECT_EQ(test, 0, res_counter_set_barrier(&bc->counter,
+							 RES_COUNTER_MAX));
+	KUNIT_EXPECT_EQ(test, 0, res_counter_set_limit(&bc->counter, SZ_8M, false));
+	usage();
+	KUNIT_EXPECT_EQ(test, RES_COUNTER_MAX, snap.barrier);
+	KUNIT_EXPECT_EQ(test, 0, res_counter_set_barrier(&bc->counter, SZ_1M));
+	KUNIT_EXPECT_EQ(test, 0, res_counter_set_limit(&bc->counter, SZ_4M, false));
+	usage();
+	KUNIT_EXPECT_EQ(test, SZ_1M, snap.barrier);
+}
+
+/* How long is waited for an excess: 32 s times the square of its part of the limit. */
+static void pauses(struct kunit *test)
+{
+	KUNIT_EXPECT_EQ(test, 0, kmem_debt_pause(0, SZ_8M));
+	KUNIT_EXPECT_EQ(test, 0, kmem_debt_pause(0, RES_COUNTER_MAX));
+	KUNIT_EXPECT_EQ(test, 0, kmem_debt_pause(1, SZ_8M));
+	KUNIT_EXPECT_EQ(test, HZ / 2, kmem_debt_pause(SZ_1M, SZ_8M));
+	KUNIT_EXPECT_EQ(test, 2 * HZ, kmem_debt_pause(SZ_2M, SZ_8M));
+	KUNIT_EXPECT_EQ(test, 8 * HZ, kmem_debt_pause(SZ_4M, SZ_8M));
+	KUNIT_EXPECT_EQ(test, 10 * HZ, kmem_debt_pause(SZ_8M, SZ_8M));
+	KUNIT_EXPECT_EQ(test, 10 * HZ, kmem_debt_pause(1ULL << 50, SZ_8M));
+	KUNIT_EXPECT_EQ(test, 10 * HZ, kmem_debt_pause(1ULL << 50, 1ULL << 50));
+	/* A limit of next to nothing, or of nothing. */
+	KUNIT_EXPECT_EQ(test, 2 * HZ, kmem_debt_pause(SZ_16K, 0));
+	KUNIT_EXPECT_EQ(test, 2 * HZ, kmem_debt_pause(SZ_16K, 1));
+	KUNIT_EXPECT_EQ(test, 10 * HZ, kmem_debt_pause(SZ_64K, 1));
 }
 
 /* Refused before anything is looked for; and what was had in vain is returned. */
@@ -777,28 +890,44 @@ static void refused_pages(struct kunit *test)
 
 static void faults(struct kunit *test)
 {
+	unsigned int fault, inner;
 	bool outer;
 
 	/* What was before has nothing to do with it. */
 	current->bc_refused = true;
-	bc_fault_enter();
+	fault = bc_fault_enter();
 	KUNIT_EXPECT_TRUE(test, current->bc_fault);
-	KUNIT_EXPECT_TRUE(test, bc_fault_leave(VM_FAULT_OOM) == VM_FAULT_OOM);
+	KUNIT_EXPECT_FALSE(test, current->bc_refused);
+	KUNIT_EXPECT_TRUE(test, bc_fault_leave(VM_FAULT_OOM, fault) ==
+				VM_FAULT_OOM);
 	KUNIT_EXPECT_FALSE(test, current->bc_fault);
+	KUNIT_EXPECT_TRUE(test, current->bc_refused);
+	current->bc_refused = false;
 
 	KUNIT_EXPECT_EQ(test, 0, res_counter_set_limit(&bc->counter, 0, false));
-	bc_fault_enter();
+	fault = bc_fault_enter();
 	KUNIT_EXPECT_NULL(test, kmalloc(100, GFP_KERNEL_ACCOUNT));
 	/* Others ask in between. */
 	outer = bc_refused_enter();
 	KUNIT_EXPECT_FALSE(test, bc_refused_leave(outer));
-	KUNIT_EXPECT_TRUE(test, bc_fault_leave(VM_FAULT_OOM | VM_FAULT_MAJOR) ==
+	/* And another fault, with an end of its own. */
+	inner = bc_fault_enter();
+	KUNIT_EXPECT_FALSE(test, current->bc_refused);
+	KUNIT_EXPECT_TRUE(test, bc_fault_leave(VM_FAULT_OOM, inner) ==
+				VM_FAULT_OOM);
+	KUNIT_EXPECT_TRUE(test, current->bc_fault);
+	KUNIT_EXPECT_TRUE(test, bc_fault_leave(VM_FAULT_OOM | VM_FAULT_MAJOR,
+					       fault) ==
 				(VM_FAULT_SIGBUS | VM_FAULT_MAJOR));
+	KUNIT_EXPECT_FALSE(test, current->bc_fault);
 
-	/* Who has found another way was not in need of it. */
-	bc_fault_enter();
+	/* A fault that has found another way was not in need of it ... */
+	current->bc_refused = false;
+	fault = bc_fault_enter();
 	KUNIT_EXPECT_NULL(test, kmalloc(100, GFP_KERNEL_ACCOUNT));
-	KUNIT_EXPECT_FALSE(test, bc_fault_leave(0));
+	KUNIT_EXPECT_FALSE(test, bc_fault_leave(0, fault));
+	/* ... but the caller may ask, as execve(2) does. */
+	KUNIT_EXPECT_TRUE(test, current->bc_refused);
 	current->bc_refused = false;
 }
 
@@ -856,6 +985,9 @@ static struct kunit_case kmem_test_cases[] = {
 	KUNIT_CASE(scopes),
 	KUNIT_CASE(interrupts),
 	KUNIT_CASE(severities),
+	KUNIT_CASE(first_tries),
+	KUNIT_CASE(default_barrier),
+	KUNIT_CASE(pauses),
 	KUNIT_CASE(refused_pages),
 	KUNIT_CASE(faults),
 	KUNIT_CASE(removed_group),

@@ -2,155 +2,95 @@
 /*
  * Refusals of kernel memory: what kmem and memcg's independent limit have in common
  *
- * Who is never refused, and how a group gives up what it does not use before it is
- * refused more. How a refusal gets out of a page fault is in include/bc/kmem_refuse.h.
+ * How hard a charge insists. What a group gives up before it is refused more is in
+ * kmem_room.c, how it pays for what could not be refused in kmem_debt.c, and how a
+ * refusal gets out of a page fault in include/bc/kmem_refuse.h.
  */
 
 #include <linux/gfp.h>
-#include <linux/jiffies.h>
-#include <linux/memcontrol.h>
 #include <linux/oom.h>
 #include <linux/preempt.h>
-#include <linux/rcupdate.h>
-#include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
-#include <linux/swap.h>
-#include <linux/writeback.h>
 
-#include <bc/kmem_refuse.h>
-
-#include "../../mm/internal.h"		/* shrink_slab() */
-
-/* After a pass over unused objects that has made no room, none for so long. */
-#define KMEM_SHRINK_PAUSE	(HZ / 10)
-
-/* So many pages are given up for the inodes that they keep. */
-#define KMEM_SHRINK_PAGES	128
+#include "refuse.h"
 
 DEFINE_STATIC_KEY_FALSE(kmem_refuse_key);
 
 /**
- * kmem_never_refused() - whether an allocation is there for a full group, too
- * @gfp: its flags
- * @for_other: the current task does not allocate for its own group
+ * kmem_task_dying() - whether the current task is about to return all that it has
  *
- * That is memory that must not be refused, or with which memory is freed, or for
- * which a dying task waits. It is little, or comes to an end. So it is for a
- * workqueue that acts for a group, as by writing what was written to a loop device:
- * whoever could be told is not there any more. But that the task dies is no reason
- * to charge somebody else.
- *
- * Context: Any context but NMI.
+ * Context: Task context.
  * Return: Whether it is.
  */
-bool kmem_never_refused(gfp_t gfp, bool for_other)
+bool kmem_task_dying(void)
+{
+	return (current->flags & PF_EXITING) || tsk_is_oom_victim(current) ||
+	       fatal_signal_pending(current);
+}
+
+/**
+ * kmem_first_try() - whether an allocation has another try, or can do without
+ * @gfp: its flags
+ *
+ * The allocator would neither search hard for such memory nor say that there is
+ * none: kvmalloc() asks for pages in one piece before it makes do with single ones,
+ * an XArray asks for a node under its lock before it asks without, read-ahead asks
+ * before the read does. A refusal is no event: it is not counted, makes no room and
+ * is not told. The try that follows is. What the allocator has reserves for is asked
+ * for once, as a request to connect is.
+ *
+ * Return: Whether it says so.
+ */
+bool kmem_first_try(gfp_t gfp)
+{
+	if (!(gfp & __GFP_NOWARN))
+		return false;
+	if (gfpflags_allow_blocking(gfp))
+		return gfp & __GFP_NORETRY;
+	return !(gfp & __GFP_HIGH);
+}
+
+/**
+ * kmem_severity() - how hard an allocation insists
+ * @gfp: its flags, after current_gfp_context()
+ * @own: it is charged to the current task's own group
+ *
+ * The first that applies:
+ *
+ *  - Forced is what must not fail, what serves to free memory, and what a dying
+ *    task needs to end. That a task dies is no reason to overrun another group.
+ *    So is what a workqueue does for a group, as by writing what was written to a
+ *    loop device: the task that could be told is not there any more.
+ *  - Forced is what may block and not enter file systems. They allocate so inside of
+ *    transactions and under locks that others wait for, and some repeat it until
+ *    they get it. The group's tasks pay for it: see kmem_debt.c.
+ *  - What is between barrier and limit is the administrator's. Of this, one half
+ *    is there for ordinary tasks that have no other way: in a page fault, which
+ *    could only be told by a signal, and where the allocator has reserves, too.
+ *    What is charged to another group stops at the barrier: packets that arrive
+ *    for a listening socket are allocated from the reserves, and any host can
+ *    send as many as it likes.
+ *
+ * Between bc_limit_save() and bc_limit_restore() a task goes on to the limit. So do
+ * the privileged: the core knows of them.
+ *
+ * Context: Any context but NMI.
+ * Return: The severity.
+ */
+enum bc_severity kmem_severity(gfp_t gfp, bool own)
 {
 	if (gfp & __GFP_NOFAIL)
-		return true;
+		return BC_FORCE;
 	if (in_task() && (current->flags & (PF_MEMALLOC | PF_WQ_WORKER)))
-		return true;
-	return !for_other && ((current->flags & PF_EXITING) ||
-			      tsk_is_oom_victim(current) ||
-			      fatal_signal_pending(current));
-}
-
-/* One pass over the unused objects of @memcg and all below, or of nobody's. */
-static unsigned long kmem_shrink_pass(struct mem_cgroup *memcg, int priority)
-{
-	/* Objects of no memcg are the root's, which has nothing to do with others. */
-	const bool below = memcg && !mem_cgroup_is_root(memcg);
-	struct mem_cgroup *m = memcg;
-	unsigned long freed = 0;
-	int nid;
-
-	if (below)
-		m = mem_cgroup_iter(memcg, NULL, NULL);
-	do {
-		for_each_online_node(nid)
-			freed += shrink_slab(GFP_KERNEL, nid, m, priority);
-		m = below ? mem_cgroup_iter(memcg, m, NULL) : NULL;
-	} while (m);
-	return freed;
-}
-
-/* What has been given up is freed a grace period later. */
-static bool kmem_enough_after(unsigned long freed, bool (*enough)(void *arg),
-			      void *arg)
-{
-	if (freed)
-		rcu_barrier();
-	return enough(arg);
-}
-
-/*
- * Has unused objects given up: an eighth of them, which may be too few to begin with,
- * or do no more than note that they are unused still; then all. An inode is not unused
- * while pages of its file are cached: where it is known whose these are, some are
- * given up at last.
- */
-static bool kmem_shrink(struct mem_cgroup *memcg, bool (*enough)(void *arg),
-			void *arg)
-{
-	if (kmem_enough_after(kmem_shrink_pass(memcg, 4), enough, arg) ||
-	    kmem_enough_after(kmem_shrink_pass(memcg, 0), enough, arg))
-		return true;
-	if (!memcg || mem_cgroup_is_root(memcg))
-		return false;
-	/* The reclaim of pages gives up objects, too, and does not tell of them. */
-	try_to_free_mem_cgroup_pages(memcg, KMEM_SHRINK_PAGES, GFP_KERNEL, 0, NULL);
-	kmem_shrink_pass(memcg, 0);
-	rcu_barrier();
-	return enough(arg);
-}
-
-/**
- * kmem_make_room() - have a group give up what it does not use
- * @room: the group's
- * @memcg: whose objects are looked for, and of all below; %NULL: nobody's
- * @insist: even if there was no room a moment ago
- * @enough: whether there is room now
- * @arg: for @enough
- *
- * One task does this for all that are refused, and a group that fills its memory with
- * something else does not have everybody's objects searched all the time.
- *
- * Waiting for that task is as good as doing it: no lock that it may need is held by
- * who allocates with __GFP_FS.
- *
- * Context: Task context, where __GFP_FS is allowed; sleeps.
- * Return: Whether there is enough.
- */
-bool kmem_make_room(struct kmem_room *room, struct mem_cgroup *memcg,
-		    bool insist, bool (*enough)(void *arg), void *arg)
-{
-	unsigned int noreclaim;
-	bool made;
-
-	if (mutex_lock_killable(&room->busy))
-		return false;
-	made = enough(arg);
-	if (!made && (insist || !time_before(jiffies, room->not_before))) {
-		fs_reclaim_acquire(GFP_KERNEL);
-		noreclaim = memalloc_noreclaim_save();
-		made = kmem_shrink(memcg, enough, arg);
-		memalloc_noreclaim_restore(noreclaim);
-		fs_reclaim_release(GFP_KERNEL);
-		if (!made) {
-			/* Inodes that are dirty cannot go yet. */
-			wakeup_flusher_threads(WB_REASON_VMSCAN);
-			WRITE_ONCE(room->not_before, jiffies + KMEM_SHRINK_PAUSE);
-		}
-	}
-	mutex_unlock(&room->busy);
-	return made;
-}
-
-/**
- * kmem_room_init() - for kmem_make_room() later on
- * @room: a new group's
- */
-void kmem_room_init(struct kmem_room *room)
-{
-	mutex_init(&room->busy);
-	room->not_before = jiffies;
+		return BC_FORCE;
+	if (own && kmem_task_dying())
+		return BC_FORCE;
+	if (gfpflags_allow_blocking(gfp) && !(gfp & __GFP_FS) &&
+	    !kmem_first_try(gfp))
+		return BC_FORCE;
+	if (in_task() && current->bc_limit)
+		return BC_LIMIT;
+	if ((own && (gfp & __GFP_HIGH)) || (in_task() && current->bc_fault))
+		return BC_HALFWAY;
+	return BC_BARRIER;
 }

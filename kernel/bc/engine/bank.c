@@ -78,7 +78,7 @@ u64 res_capacity(struct res_root *root, enum bc_severity severity)
 {
 	if (!root->ops->capacity)
 		return RES_COUNTER_MAX;
-	return root->ops->capacity(root, min(severity, BC_LIMIT));
+	return root->ops->capacity(root, severity < BC_LIMIT ? BC_BARRIER : BC_LIMIT);
 }
 
 /* From which usage on little is left of @bound; lower on the way back. */
@@ -130,8 +130,7 @@ u64 res_root_take(struct res_root *root, u64 n, u64 extra,
 		  bool *above)
 {
 	const u64 common = res_capacity(root, BC_BARRIER);
-	const u64 capacity = severity == BC_BARRIER ? common :
-						      res_capacity(root, BC_LIMIT);
+	const u64 capacity = res_capacity(root, severity);
 	s64 usage = atomic64_read(&root->usage);
 	u64 more = 0;
 	bool fits;
@@ -151,7 +150,7 @@ u64 res_root_take(struct res_root *root, u64 n, u64 extra,
 		refusal->usage = usage;
 		refusal->bound = capacity;
 		refusal->at = BC_LIMIT;
-		if (severity == BC_BARRIER &&
+		if (severity < BC_LIMIT &&
 		    res_fits(usage, n, res_capacity(root, BC_LIMIT)))
 			refusal->at = BC_BARRIER;
 	}

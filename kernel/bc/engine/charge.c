@@ -153,6 +153,34 @@ struct res_owner *res_counter_try_charge(struct res_counter *counter, u64 n)
 }
 
 /**
+ * res_counter_try_charge_drain() - charge if there is room, or have some made
+ * @counter: what to charge
+ * @n: units, 1 to %RES_COUNTER_MAX
+ *
+ * As res_counter_try_charge(), for a caller that has no use for more: what is kept
+ * below and was in the way is drained later, for its next try.
+ *
+ * Context: As res_counter_try_charge().
+ * Return: As res_counter_try_charge().
+ */
+struct res_owner *res_counter_try_charge_drain(struct res_counter *counter, u64 n)
+{
+	struct res_take take = { .counter = counter, .n = n };
+	int err;
+
+	if (WARN_ON_ONCE(n > RES_COUNTER_MAX))
+		return ERR_PTR(-EDQUOT);
+	err = res_charge_object(&take);
+	if (err) {
+		if (counter->root->ops->drain_later)
+			res_drain_for(&take);
+		return ERR_PTR(err);
+	}
+	res_enforce_barriers(&take, counter, false);
+	return take.owner;
+}
+
+/**
  * res_counter_charge() - charge, and do all that a refusal calls for
  * @counter: what to charge
  * @n: units, 1 to %RES_COUNTER_MAX
@@ -200,7 +228,7 @@ struct res_owner *res_counter_charge(struct res_counter *counter, u64 n,
 		/*
 		 * The answer may be audited: ask once, and only if it matters.
 		 */
-		if (take.severity == BC_BARRIER && !asked &&
+		if (take.severity < BC_LIMIT && !asked &&
 		    take.refusal.at == BC_BARRIER) {
 			asked = true;
 			if (ops->privileged && ops->privileged()) {

@@ -89,6 +89,77 @@ static void severities_differ(struct kunit *test)
 	res_counter_remove(c);
 }
 
+static void halfway_is_between(struct kunit *test)
+{
+	struct told *told = told_new(test);
+	struct res_counter *c = told_counter(test, told, NULL);
+	struct res_owner *owner;
+
+	KUNIT_ASSERT_EQ(test, res_counter_set_limit(c, 9, true), 0);
+	KUNIT_ASSERT_EQ(test, res_counter_set_barrier(c, 4), 0);
+	owner = must_charge(test, c, 4);
+	must_refuse(test, c, 1, BC_BARRIER);
+	KUNIT_EXPECT_PTR_EQ(test, charge(c, 2, BC_HALFWAY), owner);
+	KUNIT_EXPECT_EQ(test, told->barrier_hits, 1);
+	must_refuse(test, c, 1, BC_HALFWAY);
+	KUNIT_EXPECT_EQ(test, told->last.at, BC_BARRIER);
+	KUNIT_EXPECT_EQ(test, told->last.bound, 6);
+	must_refuse(test, c, 4, BC_HALFWAY);
+	KUNIT_EXPECT_EQ(test, told->last.at, BC_LIMIT);
+	KUNIT_EXPECT_EQ(test, res_counter_excess(c, BC_BARRIER), 2);
+	KUNIT_EXPECT_EQ(test, res_counter_excess(c, BC_HALFWAY), 0);
+	/* A privilege goes further. */
+	told_is_privileged = true;
+	KUNIT_EXPECT_PTR_EQ(test, charge(c, 3, BC_HALFWAY), owner);
+	told_is_privileged = false;
+	KUNIT_EXPECT_EQ(test, res_counter_excess(c, BC_HALFWAY), 3);
+	KUNIT_EXPECT_EQ(test, res_counter_excess(c, BC_LIMIT), 0);
+	/* Where the barrier is not below the limit, that is the bound of all. */
+	uncharge(told, owner, 1);
+	KUNIT_ASSERT_EQ(test, res_counter_set_barrier(c, 20), 0);
+	KUNIT_EXPECT_PTR_EQ(test, charge(c, 1, BC_HALFWAY), owner);
+	must_refuse(test, c, 1, BC_HALFWAY);
+	KUNIT_EXPECT_EQ(test, told->last.at, BC_LIMIT);
+	uncharge(told, owner, 9);
+	res_counter_remove(c);
+}
+
+static void barrier_by_default(struct kunit *test)
+{
+	struct told *told = told_new(test);
+	struct res_counter *c = told_counter(test, told, NULL);
+	struct res_owner *owner;
+
+	told->root.barrier_gap = 30;
+	KUNIT_EXPECT_EQ(test, snapshot(c).barrier, RES_COUNTER_MAX);
+	KUNIT_ASSERT_EQ(test, res_counter_set_limit(c, 100, true), 0);
+	KUNIT_EXPECT_EQ(test, snapshot(c).barrier, 75);
+	owner = must_charge(test, c, 75);
+	must_refuse(test, c, 1, BC_BARRIER);
+	KUNIT_EXPECT_EQ(test, told->last.at, BC_BARRIER);
+	KUNIT_EXPECT_EQ(test, told->last.bound, 75);
+	KUNIT_EXPECT_PTR_EQ(test, charge(c, 12, BC_HALFWAY), owner);
+	must_refuse(test, c, 1, BC_HALFWAY);
+	KUNIT_EXPECT_EQ(test, told->last.bound, 87);
+
+	/* It follows the limit, also one that is reserved. */
+	KUNIT_ASSERT_EQ(test, res_counter_set_limit(c, 200, true), 0);
+	KUNIT_EXPECT_EQ(test, snapshot(c).barrier, 170);
+	KUNIT_EXPECT_PTR_EQ(test, must_charge(test, c, 83), owner);
+	must_refuse(test, c, 1, BC_BARRIER);
+	uncharge(told, owner, 83);
+	KUNIT_ASSERT_EQ(test, res_counter_set_limit(c, 100, true), 0);
+	must_refuse(test, c, 1, BC_BARRIER);
+
+	/* Until one is written, be it none. */
+	KUNIT_ASSERT_EQ(test, res_counter_set_barrier(c, RES_COUNTER_MAX), 0);
+	KUNIT_EXPECT_EQ(test, snapshot(c).barrier, RES_COUNTER_MAX);
+	KUNIT_EXPECT_PTR_EQ(test, must_charge(test, c, 13), owner);
+	must_refuse(test, c, 1, BC_BARRIER);
+	uncharge(told, owner, 100);
+	res_counter_remove(c);
+}
+
 static void barrier_above_limit_means_limit(struct kunit *test)
 {
 	struct told *told = told_new(test);
@@ -354,6 +425,8 @@ static struct kunit_case charge_cases[] = {
 	KUNIT_CASE(limit_holds_to_the_unit),
 	KUNIT_CASE(limit_of_zero_refuses_all),
 	KUNIT_CASE(severities_differ),
+	KUNIT_CASE(halfway_is_between),
+	KUNIT_CASE(barrier_by_default),
 	KUNIT_CASE(barrier_above_limit_means_limit),
 	KUNIT_CASE(privilege_is_asked_when_it_matters),
 	KUNIT_CASE(try_charge_calls_no_callback),

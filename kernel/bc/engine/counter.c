@@ -49,7 +49,7 @@ void res_root_exit(struct res_root *root)
  * @parent: the counter above, not removed; %NULL directly below the root
  * @root: the machine's account
  *
- * Both bounds start at %RES_COUNTER_MAX.
+ * The limit starts at %RES_COUNTER_MAX, the barrier at %RES_BARRIER_DEFAULT.
  *
  * @counter must stay allocated until a grace period after res_counter_remove(),
  * while res_counter_ops.tryget() keeps it, and at least as long as any counter
@@ -84,7 +84,7 @@ int res_counter_init(struct res_counter *counter, struct res_counter *parent,
 	INIT_LIST_HEAD(&counter->node);
 	INIT_LIST_HEAD(&counter->slots);
 	INIT_LIST_HEAD(&counter->active);
-	counter->barrier = RES_COUNTER_MAX;
+	counter->barrier = RES_BARRIER_DEFAULT;
 	counter->limit = RES_COUNTER_MAX;
 	/* Until the state is computed for the first time. */
 	counter->lower = 1;

@@ -27,6 +27,9 @@
 /* How often a charge is tried again after other CPUs' units were drained. */
 #define RES_RETRIES		5
 
+/* How many owners res_owner_peek() follows. */
+#define RES_PEEK_HOPS		4096
+
 /* Batches, where a resource says nothing else. */
 #define RES_BATCH_MIN		8
 #define RES_BATCH_MAX		64
@@ -130,15 +133,27 @@ struct res_room {
 	unsigned int		other_epoch;
 };
 
+/* The barrier that is in force with @barrier and @limit. */
+static inline u64 res_barrier(const struct res_root *root, u64 barrier, u64 limit)
+{
+	if (barrier == RES_BARRIER_DEFAULT && limit != RES_COUNTER_MAX)
+		barrier = limit - min(root->barrier_gap, limit / 4);
+	return min(barrier, limit);
+}
+
 /* The bound that a charge of @severity is held to. */
 static inline u64 res_bound(const struct res_counter *counter,
 			    enum bc_severity severity)
 {
 	u64 limit = READ_ONCE(counter->limit);
+	u64 barrier;
 
-	if (severity != BC_BARRIER)
+	if (severity >= BC_LIMIT)
 		return limit;
-	return min(READ_ONCE(counter->barrier), limit);
+	barrier = res_barrier(counter->root, READ_ONCE(counter->barrier), limit);
+	if (severity == BC_HALFWAY)
+		barrier += (limit - barrier) / 2;
+	return barrier;
 }
 
 /* What @counter has taken beyond what is used or reserved. */

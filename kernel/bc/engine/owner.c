@@ -15,6 +15,7 @@
 #include <linux/bug.h>
 #include <linux/init.h>
 #include <linux/slab.h>
+#include <linux/uaccess.h>
 
 #include "internal.h"
 
@@ -156,4 +157,38 @@ bool res_owner_tryget(struct res_owner *owner)
 void res_owner_put(struct res_owner *owner)
 {
 	__res_owner_put(owner, 1);
+}
+
+/**
+ * res_owner_peek() - res_owner_counter() of what may be no owner at all
+ * @owner: an address at which there was one, it may have been freed since
+ * @root: the account that the owner is of
+ * @counter: set to its counter, which may have been freed as well; %NULL: the root
+ *
+ * For a look at memory that changes meanwhile. What comes from @counter is to be
+ * read with copy_from_kernel_nofault(), and not to be relied upon.
+ *
+ * Context: Any context.
+ * Return: Whether it looks like an owner of @root's.
+ */
+bool res_owner_peek(const struct res_owner *owner, const struct res_root *root,
+		    const struct res_counter **counter)
+{
+	/* A chain of live owners is not longer than the tree was deep. */
+	int hops = RES_PEEK_HOPS;
+
+	while (owner && hops--) {
+		struct res_owner copy;
+
+		if (copy_from_kernel_nofault(&copy, owner, sizeof(copy)) ||
+		    copy.root != root)
+			return false;
+		if (copy.counter) {
+			*counter = copy.counter;
+			return true;
+		}
+		owner = copy.forward;
+	}
+	*counter = NULL;
+	return !owner;
 }

@@ -108,6 +108,31 @@ static void charge_of_removed_goes_to_an_ancestor(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, told->freed, 2);
 }
 
+/* What is no owner is told apart from what is one. */
+static void owners_can_be_peeked_at(struct kunit *test)
+{
+	struct told *told = told_new(test), *other = told_new(test);
+	struct res_counter *top = told_counter(test, told, NULL);
+	struct res_counter *low = told_counter(test, told, top);
+	struct res_owner *owner = must_charge(test, low, 1);
+	const struct res_counter *counter = NULL;
+	static const u64 nothing[64];
+
+	KUNIT_EXPECT_TRUE(test, res_owner_peek(owner, &told->root, &counter));
+	KUNIT_EXPECT_PTR_EQ(test, counter, low);
+	KUNIT_EXPECT_FALSE(test, res_owner_peek(owner, &other->root, &counter));
+	KUNIT_EXPECT_FALSE(test, res_owner_peek((void *)nothing, &told->root,
+						&counter));
+
+	res_counter_remove(low);
+	KUNIT_EXPECT_TRUE(test, res_owner_peek(owner, &told->root, &counter));
+	KUNIT_EXPECT_PTR_EQ(test, counter, top);
+	res_counter_remove(top);
+	KUNIT_EXPECT_TRUE(test, res_owner_peek(owner, &told->root, &counter));
+	KUNIT_EXPECT_NULL(test, counter);
+	uncharge(told, owner, 1);
+}
+
 /*
  * A chain of groups, removed from its end, makes a chain of owners. Returning
  * the units, from either end, must free every owner, and none too early (which
@@ -147,6 +172,7 @@ static struct kunit_case owner_cases[] = {
 	KUNIT_CASE(removal_of_one_that_never_was),
 	KUNIT_CASE(discarded_counter_leaves_nothing),
 	KUNIT_CASE(charge_of_removed_goes_to_an_ancestor),
+	KUNIT_CASE(owners_can_be_peeked_at),
 	KUNIT_CASE(chains_of_owners_are_freed),
 	{ }
 };

@@ -117,10 +117,13 @@ static int model_refuses(struct model *m, int group, u64 n,
 		return -1;
 	for (; n && group >= 0; top = group, group = m->group[group].parent) {
 		u64 usage = model_usage(m, group);
-		u64 bound = m->group[group].limit;
+		u64 limit = m->group[group].limit;
+		u64 bound = min(limit, m->group[group].barrier);
 
-		if (severity == BC_BARRIER)
-			bound = min(bound, m->group[group].barrier);
+		if (severity == BC_HALFWAY)
+			bound += (limit - bound) / 2;
+		else if (severity == BC_LIMIT)
+			bound = limit;
 		if (usage + n > bound)
 			return group;
 		n = max(usage + n, m->group[group].reserved) -
@@ -133,7 +136,7 @@ static int model_refuses(struct model *m, int group, u64 n,
 
 static void model_charge(struct kunit *test, struct model *m, int group)
 {
-	enum bc_severity severity = below(m, 8) ? below(m, 2) : BC_FORCE;
+	enum bc_severity severity = below(m, 8) ? below(m, BC_FORCE) : BC_FORCE;
 	u64 n = 1 + below(m, 6);
 	int i, refuser = model_refuses(m, group, n, severity);
 	u64 failcnt = refuser < 0 ? 0 : snapshot(m->group[refuser].counter).failcnt;

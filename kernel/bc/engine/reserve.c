@@ -208,6 +208,12 @@ static int res_change(const struct res_change *change, struct res_refusal *lacki
 		err = res_change_try(change, lacking);
 		res_drain_end(counter->root, full);
 	}
+	/* A barrier that was not set has moved with the limit. */
+	if (!err && change->limit != RES_LIMIT_KEEP &&
+	    res_counter_excess(counter, BC_BARRIER)) {
+		res_drain_begin(counter->root, counter, NULL);
+		res_drain_end(counter->root, counter);
+	}
 	return err;
 }
 
@@ -322,7 +328,8 @@ u64 res_counter_reserve_upto(struct res_counter *counter, u64 reserved, u64 limi
 /*
  * Sets one bound, unless @counter has given away more and that is refused.
  * *@above is set if it has given away more: some of that may be kept below, and
- * has to be drained.
+ * has to be drained. So it is where a limit takes a barrier with it that was
+ * not set.
  */
 static int res_bound_try(struct res_counter *counter, u64 *bound, u64 val,
 			 bool not_below_usage, bool *above)
@@ -342,6 +349,7 @@ static int res_bound_try(struct res_counter *counter, u64 *bound, u64 val,
 	}
 	if (!err) {
 		WRITE_ONCE(*bound, val);
+		*above |= counter->used > res_bound(counter, BC_BARRIER);
 		res_counter_update_state(counter);
 	}
 	raw_spin_unlock_irqrestore(&counter->lock, flags);

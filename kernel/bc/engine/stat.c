@@ -119,6 +119,34 @@ static u64 res_counter_hidden(struct res_counter *top, struct res_stat *stat)
 	return hidden[0] + res_counter_stock(top, stat);
 }
 
+/* Where none was set: the one in force, if that is not the limit. */
+static u64 res_shown_barrier(const struct res_counter *counter)
+{
+	u64 barrier = counter->barrier;
+
+	if (barrier != RES_BARRIER_DEFAULT)
+		return barrier;
+	barrier = res_bound(counter, BC_BARRIER);
+	return barrier < counter->limit ? barrier : RES_COUNTER_MAX;
+}
+
+/**
+ * res_counter_excess() - how far a counter is above a bound
+ * @counter: the counter
+ * @severity: of the charges that the bound is for
+ *
+ * What is at hand below counts as usage; above a barrier that is nothing, or on its
+ * way back.
+ *
+ * Context: Any context. @counter stays allocated.
+ * Return: Units, 0 if it is not above.
+ */
+u64 res_counter_excess(const struct res_counter *counter,
+		       enum bc_severity severity)
+{
+	return res_beyond(READ_ONCE(counter->used), res_bound(counter, severity));
+}
+
 /**
  * res_counter_read() - all that is to be shown of a counter
  * @counter: the counter
@@ -162,7 +190,7 @@ void res_counter_read(struct res_counter *counter, struct res_snapshot *snap)
 		.inherited	= counter->inherited,
 		.reserved	= counter->reserved,
 		.lent		= counter->lent,
-		.barrier	= counter->barrier,
+		.barrier	= res_shown_barrier(counter),
 		.limit		= counter->limit,
 		.max_usage	= max3(counter->old_max, counter->max_usage, used),
 		.recent_max	= max(counter->max_usage, used),

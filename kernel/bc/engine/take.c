@@ -86,9 +86,9 @@ static void res_refuse(struct res_refusal *refusal, struct res_counter *counter,
 		.bound = limit,
 		.at = BC_LIMIT,
 	};
-	if (severity == BC_BARRIER && res_fits(used, n, limit)) {
+	if (severity < BC_LIMIT && res_fits(used, n, limit)) {
 		refusal->at = BC_BARRIER;
-		refusal->bound = READ_ONCE(counter->barrier);
+		refusal->bound = res_bound(counter, severity);
 	}
 }
 
@@ -244,7 +244,7 @@ void res_counter_give(struct res_take *take, struct res_counter *counter, u64 n,
 	if (unlikely(take->severity != BC_BARRIER && used > barrier)) {
 		if (!take->above)
 			take->above = counter;
-		if (take->severity == BC_LIMIT && counter->used <= barrier) {
+		if (take->severity != BC_FORCE && counter->used <= barrier) {
 			WRITE_ONCE(counter->crossed, true);
 			take->crossed = true;
 		}

@@ -14,8 +14,8 @@ u64 told_capacity(struct res_root *root, enum bc_severity severity)
 {
 	struct told *told = root_told(root);
 
-	return severity == BC_BARRIER ? min(told->capacity, told->for_all) :
-					told->capacity;
+	return severity < BC_LIMIT ? min(told->capacity, told->for_all) :
+				     told->capacity;
 }
 
 static void told_barrier_hit(struct res_counter *counter)

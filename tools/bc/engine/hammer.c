@@ -184,7 +184,7 @@ static u64 plenty(void)
 
 static u64 capacity(struct res_root *r, enum bc_severity severity)
 {
-	return (severity == BC_BARRIER ? FOR_ALL : FULL) * plenty();
+	return (severity < BC_LIMIT ? FOR_ALL : FULL) * plenty();
 }
 
 static bool privileged(void)
@@ -528,7 +528,7 @@ static enum bc_severity some_severity(void)
 	if (wild && !below(50))
 		return BC_FORCE;
 	/* Interrupts cannot wait for stocks above a barrier to be recalled. */
-	return in_task() || wild ? below(2) : BC_BARRIER;
+	return in_task() || wild ? below(BC_LIMIT + 1) : BC_BARRIER;
 }
 
 static u64 some_units(void)
@@ -760,8 +760,11 @@ static bool model_fits(struct model *m, int res, int i, u64 n,
 {
 	for (; i >= 0 && n; i = parent_of[i]) {
 		struct res_counter *c = &groups[i]->counter[res];
-		u64 bound = severity == BC_BARRIER ? min(c->barrier, c->limit) :
-						     c->limit;
+		u64 barrier = min(c->barrier, c->limit);
+		u64 bound = severity == BC_BARRIER ? barrier : c->limit;
+
+		if (severity == BC_HALFWAY)
+			bound = barrier + (c->limit - barrier) / 2;
 
 		if (m->usage[i] + n > bound)
 			return false;
@@ -1061,7 +1064,7 @@ static void check_quiet(void)
 	for (res = 0; res < RESOURCES; res++)
 		check_exact(res);
 	for (times = 0; times < 4; times++) {
-		enum bc_severity severity = below(2);
+		enum bc_severity severity = below(BC_LIMIT + 1);
 		struct model m;
 		u64 room;
 

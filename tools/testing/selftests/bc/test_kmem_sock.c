@@ -217,6 +217,7 @@ TEST_F(kmem_sock, queue_stops_at_the_limit)
 	long long theirs = cg_refusals(self->clients);
 	int accepted = 0;
 
+	ASSERT_EQ(0, cg_write(self->group, "barrier", "max"));
 	ASSERT_EQ(0, cg_set(self->group, "limit", limit));
 	ASSERT_EQ(0, call(self->client, connect_all, self->port));
 	EXPECT_TRUE(bc_soon(cg_refusals(self->group) > refusals));
@@ -230,6 +231,27 @@ TEST_F(kmem_sock, queue_stops_at_the_limit)
 	EXPECT_TRUE(bc_soon((accepted += call(self->server, accept_some,
 					      CONNECTIONS)) >= CONNECTIONS));
 	EXPECT_EQ(CONNECTIONS, accepted);
+	EXPECT_EQ(0, call(self->client, close_all, 0));
+	EXPECT_EQ(0, call(self->server, close_all, 0));
+	EXPECT_ALL_RETURNED();
+}
+
+/*
+ * Catches: clients that take what is above the barrier, since what they need is
+ * allocated from the machine's reserves.
+ */
+TEST_F(kmem_sock, queue_stops_at_the_barrier)
+{
+	long long barrier = self->before + 4 * SOCKET;
+	long long refusals = cg_key(self->group, "events", "barrier");
+
+	ASSERT_EQ(0, cg_set(self->group, "limit", self->before + MIB(1)));
+	ASSERT_EQ(0, cg_set(self->group, "barrier", barrier));
+	ASSERT_EQ(0, call(self->client, connect_all, self->port));
+	EXPECT_TRUE(bc_soon(cg_key(self->group, "events", "barrier") >
+			    refusals));
+	EXPECT_GE(barrier, cg_get(self->group, "usage"));
+	EXPECT_EQ(0, cg_key(self->group, "events", "forced"));
 	EXPECT_EQ(0, call(self->client, close_all, 0));
 	EXPECT_EQ(0, call(self->server, close_all, 0));
 	EXPECT_ALL_RETURNED();

@@ -18,6 +18,7 @@
 #include <sys/klog.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -505,6 +506,68 @@ TEST_F(memcg_kmem, unused_objects_are_no_obstacle)
 	EXPECT_EQ(0, cg_set(self->top, LIMIT, usage + 300 * PAGE));
 	EXPECT_EQ(-EBUSY, cg_set(self->top, LIMIT, 200 * PAGE));
 	EXPECT_EQ(usage + 300 * PAGE, cg_get(self->top, LIMIT));
+}
+
+#define EVENTS 8000
+
+static char watched[] = "/tmp/bc_memcg.XXXXXX";
+
+/* As many events of a task's own files: 0, or -EOVERFLOW if one was lost. */
+static long own_events(long n)
+{
+	static char buf[64 * PAGE];
+	struct inotify_event *event;
+	long len, at, lost = 0;
+	char path[64];
+	int watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+
+	if (watch < 0 || inotify_add_watch(watch, watched, IN_ATTRIB) < 0)
+		return -errno;
+	/* One like the one before would be no event. */
+	for (; n > 0; n--) {
+		snprintf(path, sizeof(path), "%s/f%ld", watched, n % 2);
+		if (chmod(path, 0600))
+			return -errno;
+	}
+	while ((len = read(watch, buf, sizeof(buf))) > 0)
+		for (at = 0; at < len; at += sizeof(*event) + event->len) {
+			event = (void *)(buf + at);
+			lost += !!(event->mask & IN_Q_OVERFLOW);
+		}
+	close(watch);
+	return lost ? -EOVERFLOW : 0;
+}
+
+/* A scope that names the task's own group changes nothing: room is made. */
+TEST_F(memcg_kmem, own_events_find_room)
+{
+	char path[2][64];
+	struct worker *w;
+	long long usage;
+	int i, fd;
+
+	strcpy(watched + sizeof(watched) - 7, "XXXXXX");
+	ASSERT_NE(NULL, mkdtemp(watched));
+	for (i = 0; i < 2; i++) {
+		snprintf(path[i], sizeof(path[i]), "%s/f%d", watched, i);
+		fd = open(path[i], O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+		ASSERT_LE(0, fd);
+		close(fd);
+	}
+	ASSERT_EQ(0, cg_set(self->top, MODE, 1));
+	w = worker_in(self->top);
+	ASSERT_NE(NULL, w);
+	ASSERT_EQ(0, call(w, own_events, 100));
+	usage = left(self->top);
+	ASSERT_EQ(0, cg_set(self->top, LIMIT, usage + MIB(2)));
+	ASSERT_EQ(0, call(w, look_up, 40000));
+	EXPECT_LE(usage + MIB(1), cg_get(self->top, USAGE));
+	EXPECT_EQ(0, call(w, own_events, EVENTS));
+	worker_end(w);
+	for (i = 0; i < 2; i++)
+		unlink(path[i]);
+	rmdir(watched);
+	EXPECT_SOON(0, left(self->top));
 }
 
 TEST_F(memcg_kmem, limit_below_usage)

@@ -910,7 +910,10 @@ static long long kmem_usage(const char *cg)
 
 static int set_kmem_limit(const char *cg, long long bytes)
 {
-	return cg_set(cg, bc_v2 ? "kmem.max" : "kmem.limit_in_bytes", bytes);
+	/* To the limit, not to the barrier that it would bring with it. */
+	return cg_write(cg, bc_v2 ? "kmem.barrier" : "kmem.barrier_in_bytes",
+			"max") ?:
+	       cg_set(cg, bc_v2 ? "kmem.max" : "kmem.limit_in_bytes", bytes);
 }
 
 /* Makes @n groups, or as many as it can: how many, with job->err. */

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Debts: how a group pays for kernel memory that could not be refused
+ *
+ * A charge that may not enter file systems is forced (see kmem_severity()), as is
+ * one with __GFP_NOFAIL. If there was no room for it the task is noted to owe, and pays
+ * when it goes back to user mode, as with memory.high: there it holds no lock that
+ * another one could wait for. A system call that dirties many pages pays where
+ * tasks are throttled that do.
+ *
+ * To pay is to have the group give something up (kmem_room.c); and if it is still
+ * above what its tasks may take, to wait. The wait depends on the group's excess
+ * alone, not on what this task was given: for an excess of a part x of the limit it
+ * is 32 s times x * x.
+ *
+ * That bounds the overrun. Let c be what a task can be given from one payment to the
+ * next: what a system call allocates while it changes one file's structure, or,
+ * in a loop over pages, what one page takes: a buffer head for each block and a part
+ * of a node. Without giving anything up, T tasks that write all the time have an
+ * excess x that grows by T * c each 32 s * x * x: after t seconds x ^ 3 is 3 * T * c * t
+ * / 32 s / limit. One task with an 8 MB limit and c = 700 is below twice the limit
+ * after a day. Above an excess of 9/16 the wait is 10 s and no more, which is
+ * T * c each ten seconds. T is bounded, as a new task has to be charged by
+ * GFP_KERNEL, and so is the rest by what the files have of blocks. In a loop over
+ * pages the wait is no more than those of dirty throttling, as locks are held:
+ * 200 ms for each page.
+ *
+ * Kernel threads do not pay, and tasks of other groups that act for this one do
+ * not: the group's own tasks do with their next debt, as it is the excess of the
+ * group that counts. A dying task does not pay: it is about to return all.
+ */
+
+#include <linux/jiffies.h>
+#include <linux/math64.h>
+#include <linux/minmax.h>
+#include <linux/psi.h>
+#include <linux/resume_user_mode.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+#include <linux/sizes.h>
+
+#include "refuse.h"
+
+/* The wait for an excess as high as the limit; the longest; and one not worth it. */
+#define KMEM_PAUSE		(32 * HZ)
+#define KMEM_PAUSE_MAX		(10 * HZ)
+#define KMEM_PAUSE_MIN		(HZ / 100)
+
+/* The longest with locks held: that of balance_dirty_pages(). */
+#define KMEM_PAUSE_IN_LOOP	max(HZ / 5, 1)
+
+/* Parts of the limit are counted in so many bits. */
+#define KMEM_EXCESS_SHIFT	10
+
+/**
+ * kmem_owe() - the current task was given what should have been refused
+ *
+ * It pays later, unless it dies or frees memory.
+ *
+ * Context: Task context.
+ */
+void kmem_owe(void)
+{
+	if ((current->flags & (PF_KTHREAD | PF_MEMALLOC | PF_WQ_WORKER)) ||
+	    kmem_task_dying())
+		return;
+	current->bc_owes = true;
+	set_notify_resume(current);
+}
+
+/**
+ * kmem_debt_pause() - how long an excess is waited for
+ * @excess: bytes above what a task may take
+ * @limit: the group's
+ *
+ * Return: jiffies.
+ */
+unsigned long kmem_debt_pause(u64 excess, u64 limit)
+{
+	u64 part;
+
+	limit = max_t(u64, limit, SZ_64K);
+	/* Beyond that much the pause does not grow. */
+	excess = min(excess, limit);
+	part = div64_u64(excess << KMEM_EXCESS_SHIFT, limit);
+	return min_t(u64, KMEM_PAUSE * part * part >> 2 * KMEM_EXCESS_SHIFT,
+		     KMEM_PAUSE_MAX);
+}
+
+/**
+ * __bc_pay_debt() - have the current task pay what it owes
+ * @in_loop: in a loop over pages, with locks held
+ *
+ * Context: Task context; sleeps.
+ */
+void __bc_pay_debt(bool in_loop)
+{
+	unsigned long pause, pflags;
+
+	current->bc_owes = false;
+	if (kmem_task_dying())
+		return;
+	pause = max(kmem_pay(), memcg_kmem_pay());
+	if (in_loop)
+		pause = min_t(unsigned long, pause, KMEM_PAUSE_IN_LOOP);
+	if (pause <= KMEM_PAUSE_MIN)
+		return;
+
+	psi_memstall_enter(&pflags);
+	/* With no lock held, the machine can be suspended meanwhile. */
+	__set_current_state(in_loop ? TASK_KILLABLE :
+				      TASK_KILLABLE | TASK_FREEZABLE);
+	schedule_timeout(pause);
+	psi_memstall_leave(&pflags);
+}

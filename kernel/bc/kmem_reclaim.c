@@ -1,0 +1,427 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Charges of kmem that the fast path does not make, and what its groups give up
+ *
+ * How hard a charge insists, how room is made and how debts are paid is the same
+ * for kmem and memcg's limit: see kmem_refuse.c, kmem_room.c and kmem_debt.c. Here
+ * is what of it is kmem's own: which group, which bound, and which objects.
+ *
+ * A group whose cgroup is a memory cgroup, too, gives up objects and page cache of
+ * that. Any other group may share a memcg, or have none. It gives up unused dentries
+ * and inodes that tasks of it, or of groups below, were charged for, and no others:
+ * each such object knows its owner. (And some page cache of its task's memcg, if that
+ * is in another hierarchy, and not the root.) They are looked for in the lists that super
+ * blocks have of their unused objects. There they stand between those of others, which
+ * go to the lists' ends: that looks as if they had been used, and is all that is
+ * done to them. A pass looks at a bounded number, and the next one goes on from
+ * there.
+ */
+
+#include <linux/capability.h>
+#include <linux/cgroup.h>
+#include <linux/fs.h>
+#include <linux/fs_struct.h>
+#include <linux/gfp.h>
+#include <linux/list_lru.h>
+#include <linux/memcontrol.h>
+#include <linux/minmax.h>
+#include <linux/math64.h>
+#include <linux/mount.h>
+#include <linux/path.h>
+#include <linux/rculist.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/shrinker.h>
+#include <linux/sizes.h>
+#include <linux/user_namespace.h>
+
+#include "../../fs/internal.h"		/* prune_dcache_sb(), prune_icache_sb() */
+#include "internal.h"
+#include "kmem.h"
+
+/* A pass makes room for more than one charge. */
+#define KMEM_ROOM_MORE		SZ_64K
+
+/* So many unused objects are looked at: under a lock, of a super block, in all. */
+#define KMEM_SCAN_BATCH		64
+#define KMEM_SCAN_SUPER		8192
+#define KMEM_SCAN_PASS		32768
+
+/* Rather less than an unused object takes. */
+#define KMEM_OBJECT_SIZE	128
+
+/* The function that the shrinkers of super blocks have, and no others. */
+static unsigned long (*kmem_super_shrink)(struct shrinker *shrinker,
+					  struct shrink_control *sc);
+
+/* Charges */
+
+/* Whether @active is the current task's own group: a scope that changes nothing. */
+static bool kmem_is_own(struct res_owner *active)
+{
+	bool own;
+
+	if (current->flags & PF_KTHREAD)
+		return false;
+	rcu_read_lock();
+	own = active ==
+	      READ_ONCE(css_bc(task_css(current, kmem_cgrp_id))->counter.owner);
+	rcu_read_unlock();
+	return own;
+}
+
+/**
+ * kmem_charge_as() - charge a group, and do all that a refusal calls for
+ * @active: the group that a scope names; %NULL: the current task's
+ * @n: bytes
+ * @gfp: flags of the allocation
+ *
+ * Context: Any context but NMI; as @gfp says.
+ * Return: The owner that was charged; %NULL: there is none; or -ENOMEM.
+ */
+struct res_owner *kmem_charge_as(struct res_owner *active, u64 n, gfp_t gfp)
+{
+	const bool may_block = gfpflags_allow_blocking(gfp);
+	const bool own = in_task() && (!active || kmem_is_own(active));
+	enum bc_severity severity;
+	struct res_owner *owner;
+
+	if (in_task())
+		gfp = current_gfp_context(gfp);
+	severity = kmem_severity(gfp, own);
+	if (severity == BC_FORCE || kmem_first_try(gfp)) {
+		owner = bc_try_charge(&kmem_resource, active, n);
+		if (!IS_ERR(owner))
+			return owner;
+		if (severity != BC_FORCE)
+			goto refused;
+		if (own)
+			kmem_owe();
+	}
+	if (active)
+		owner = bc_charge_owner(&kmem_resource, active, n, severity,
+					may_block);
+	else
+		owner = __bc_charge(&kmem_resource, n, severity, may_block);
+	if (!IS_ERR(owner))
+		return owner;
+refused:
+	if (in_task())
+		current->bc_refused = true;
+	return owner;
+}
+
+/* Objects of a group that has no memcg of its own */
+
+/**
+ * __bc_kmem_gives_up() - whether an unused object is one that a pass is about
+ * @p: the object, or a part of it; it stays
+ *
+ * Context: Task context, in a pass: see kmem_shrink_own().
+ * Return: Whether its owner is the group that makes room, or one below.
+ */
+bool __bc_kmem_gives_up(const void *p)
+{
+	struct res_owner *owner = __bc_slab_owner(p);
+	struct res_counter *counter, *top;
+	bool below = false;
+
+	if (!owner)
+		return false;
+	rcu_read_lock();
+	top = res_owner_counter(current->bc_active);
+	counter = res_owner_counter(owner);
+	if (top && counter)
+		below = counter->depth >= top->depth &&
+			counter->path[top->depth] == top;
+	rcu_read_unlock();
+	return below;
+}
+
+/* As super_trylock_shared(): nothing waits for a mount or its end. */
+static bool kmem_super_trylock(struct super_block *sb)
+{
+	if (!down_read_trylock(&sb->s_umount))
+		return false;
+	if (!(sb->s_flags & SB_DYING) && (sb->s_flags & SB_BORN) && sb->s_root)
+		return true;
+	up_read(&sb->s_umount);
+	return false;
+}
+
+struct kmem_scan {
+	struct shrink_control	sc;
+	long			left;
+	unsigned long		freed;
+	unsigned long		target;
+};
+
+static bool kmem_scan_ends(const struct kmem_scan *scan)
+{
+	return scan->left <= 0 || scan->freed >= scan->target ||
+	       fatal_signal_pending(current);
+}
+
+/* One list of @sb: unused dentries, or inodes. */
+static void kmem_scan_lru(struct kmem_scan *scan, struct super_block *sb,
+			  struct list_lru *lru, int priority,
+			  long (*prune)(struct super_block *sb,
+					struct shrink_control *sc))
+{
+	long nr = list_lru_shrink_count(lru, &scan->sc);
+
+	nr = min(DIV_ROUND_UP(nr, 1 << priority), KMEM_SCAN_SUPER);
+	for (; nr > 0 && !kmem_scan_ends(scan); nr -= KMEM_SCAN_BATCH) {
+		scan->sc.nr_to_scan = min(nr, KMEM_SCAN_BATCH);
+		scan->sc.nr_scanned = scan->sc.nr_to_scan;
+		scan->left -= scan->sc.nr_to_scan;
+		scan->freed += prune(sb, &scan->sc);
+		cond_resched();
+	}
+}
+
+static void kmem_scan_super(struct kmem_scan *scan, struct super_block *sb,
+			    int priority)
+{
+	int nid;
+
+	if (!kmem_super_trylock(sb))
+		return;
+	/* Dentries first: they hold inodes. */
+	for_each_online_node(nid) {
+		scan->sc.nid = nid;
+		kmem_scan_lru(scan, sb, &sb->s_dentry_lru, priority,
+			      prune_dcache_sb);
+		kmem_scan_lru(scan, sb, &sb->s_inode_lru, priority,
+			      prune_icache_sb);
+	}
+	up_read(&sb->s_umount);
+}
+
+/*
+ * All super blocks, or as many as a pass has time for. They are found by their
+ * shrinkers, which takes no lock; and each stays as long as its shrinker is held.
+ */
+static void kmem_scan_supers(struct kmem_scan *scan, struct kmem_room *room,
+			     int priority)
+{
+	unsigned int nr = 0, first = READ_ONCE(room->next);
+	struct shrinker *shrinker;
+
+	rcu_read_lock();
+	list_for_each_entry_rcu(shrinker, &shrinker_list, list) {
+		if (shrinker->scan_objects != READ_ONCE(kmem_super_shrink) ||
+		    nr++ < first || !shrinker_try_get(shrinker))
+			continue;
+		rcu_read_unlock();
+		kmem_scan_super(scan, shrinker->private_data, priority);
+		rcu_read_lock();
+		shrinker_put(shrinker);
+		if (kmem_scan_ends(scan)) {
+			/* The next pass begins here, as there may be more. */
+			WRITE_ONCE(room->next, nr - 1);
+			rcu_read_unlock();
+			return;
+		}
+	}
+	rcu_read_unlock();
+	WRITE_ONCE(room->next, 0);
+}
+
+/* A group that makes room, and the memcg that its task allocates in. */
+struct kmem_giver {
+	struct beancounter	*bc;
+	struct mem_cgroup	*memcg;
+	u64			bound;		/* usage is not to be above */
+	enum bc_severity	severity;	/* a debt: of the task that pays */
+};
+
+static unsigned long kmem_shrink_own(const struct kmem_pass *pass, int priority)
+{
+	struct kmem_giver *giver = pass->arg;
+	struct kmem_scan scan = {
+		.sc = { .gfp_mask = GFP_KERNEL, .memcg = giver->memcg, },
+		.left = KMEM_SCAN_PASS,
+		.target = div_u64(pass->want, KMEM_OBJECT_SIZE) + 1,
+	};
+	struct res_owner *owner = READ_ONCE(giver->bc->counter.owner), *old;
+
+	/* It was removed: there is nothing that it could give up. */
+	if (IS_ERR(owner))
+		return 0;
+	/* Its css is kept, and so is the owner. */
+	old = bc_set_active(owner);
+	current->bc_own_only = true;
+	kmem_scan_supers(&scan, pass->room, priority);
+	current->bc_own_only = false;
+	bc_set_active(old);
+	return scan.freed;
+}
+
+/* Room */
+
+static bool kmem_has_room(void *arg)
+{
+	const struct kmem_giver *giver = arg;
+	struct res_snapshot snap;
+
+	res_counter_read(&giver->bc->counter, &snap);
+	return snap.usage <= giver->bound;
+}
+
+static bool kmem_has_paid(void *arg)
+{
+	const struct kmem_giver *giver = arg;
+
+	return !res_counter_excess(&giver->bc->counter, giver->severity);
+}
+
+#ifdef CONFIG_MEMCG
+/*
+ * The memcg whose lists have what @bc was charged for, with a reference; or NULL.
+ * Sets what of it @pass may give up.
+ */
+static struct mem_cgroup *kmem_get_memcg(struct beancounter *bc,
+					 struct kmem_pass *pass)
+{
+	struct cgroup_subsys_state *css;
+	struct mem_cgroup *memcg;
+
+	pass->shrink = kmem_shrink_own;
+	if (mem_cgroup_disabled())
+		return NULL;
+	css = cgroup_get_e_css(bc->group->css.cgroup, &memory_cgrp_subsys);
+	memcg = mem_cgroup_from_css(css);
+	if (!mem_cgroup_is_root(memcg)) {
+		/* That of a group above has others' as well. */
+		if (css->cgroup == bc->group->css.cgroup) {
+			pass->shrink = NULL;
+			pass->memcg = memcg;
+		}
+		return memcg;
+	}
+	css_put(css);
+	memcg = get_mem_cgroup_from_mm(current->mm);
+	if (!mem_cgroup_is_root(memcg))
+		pass->memcg = memcg;
+	return memcg;
+}
+#else
+static struct mem_cgroup *kmem_get_memcg(struct beancounter *bc,
+					 struct kmem_pass *pass)
+{
+	pass->shrink = kmem_shrink_own;
+	return NULL;
+}
+#endif
+
+/* Has @giver give up what it can, as @pass says. */
+static bool kmem_reclaim(struct kmem_giver *giver, struct kmem_pass *pass)
+{
+	bool room;
+
+	giver->memcg = kmem_get_memcg(giver->bc, pass);
+	pass->room = &container_of(giver->bc, struct kmem_group, one.bc)->room;
+	pass->arg = giver;
+	room = kmem_make_room(pass);
+	mem_cgroup_put(giver->memcg);
+	return room;
+}
+
+/* File systems can be entered, and no pass is under way. */
+static bool kmem_may_reclaim(void)
+{
+	return (current_gfp_context(GFP_KERNEL) & __GFP_FS) &&
+	       !(current->flags & PF_MEMALLOC);
+}
+
+/**
+ * kmem_limit_hit() - make room in a group that refuses a charge
+ * @bc: the group
+ * @refusal: what it refuses
+ * @may_block: the charge may sleep
+ *
+ * Context: As the charge.
+ * Return: Whether the charge is to be tried again.
+ */
+bool kmem_limit_hit(struct beancounter *bc, const struct res_refusal *refusal,
+		    bool may_block)
+{
+	struct kmem_giver giver = { .bc = bc, };
+	struct kmem_pass pass = {
+		.want = refusal->n + KMEM_ROOM_MORE,
+		.enough = kmem_has_room,
+		/* A reservation that is lowered, which is no charge, is rarely. */
+		.insist = !refusal->n,
+	};
+	struct res_owner *active = kmem_active();
+
+	/* What the machine lacks it gets by its own ways. */
+	if (refusal->machine || refusal->n > refusal->bound || !may_block ||
+	    !kmem_may_reclaim())
+		return false;
+	/* A task does not clean up for a group that it merely acts for. */
+	if (active && !kmem_is_own(active))
+		return false;
+	giver.bound = refusal->bound - refusal->n;
+	return kmem_reclaim(&giver, &pass);
+}
+
+/* How long the current task is to wait for the excess of @bc. */
+static unsigned long kmem_pay_for(struct beancounter *bc, enum bc_severity severity)
+{
+	struct kmem_giver giver = { .bc = bc, .severity = severity };
+	u64 excess = res_counter_excess(&bc->counter, severity);
+	struct kmem_pass pass = {
+		.want = excess + KMEM_ROOM_MORE,
+		.enough = kmem_has_paid,
+		.debt = true,
+	};
+
+	if (excess && kmem_may_reclaim()) {
+		kmem_reclaim(&giver, &pass);
+		excess = res_counter_excess(&bc->counter, severity);
+	}
+	return kmem_debt_pause(excess, READ_ONCE(bc->counter.limit));
+}
+
+/**
+ * kmem_pay() - the current task pays for the excess of its group
+ *
+ * Context: Task context; sleeps.
+ * Return: How long it is to wait, in jiffies.
+ */
+unsigned long kmem_pay(void)
+{
+	struct cgroup_subsys_state *css = bc_get_current_css(&kmem_resource);
+	enum bc_severity severity = BC_HALFWAY;
+	unsigned long pause = 0;
+	struct beancounter *bc;
+
+	if (!css)
+		return 0;
+	if (ns_capable_noaudit(&init_user_ns, CAP_SYS_ADMIN))
+		severity = BC_LIMIT;
+	for (bc = css_bc(css); bc; bc = bc_parent(bc))
+		pause = max(pause, kmem_pay_for(bc, severity));
+	css_put(css);
+	return pause;
+}
+
+/**
+ * kmem_init() - a new group
+ * @bc: its account
+ *
+ * Return: 0.
+ */
+int kmem_init(struct beancounter *bc)
+{
+	struct path root;
+
+	kmem_room_init(&container_of(bc, struct kmem_group, one.bc)->room);
+	/* Of any super block: that is the same. */
+	get_fs_root(current->fs, &root);
+	WRITE_ONCE(kmem_super_shrink, root.mnt->mnt_sb->s_shrink->scan_objects);
+	path_put(&root);
+	return 0;
+}

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Room: what a group gives up before it is refused kernel memory
+ *
+ * Its own unused objects, and page cache that keeps such. What belongs to others
+ * stays, however full the group is.
+ *
+ * Nothing here is waited for without a bound. One task makes room for all that are
+ * refused; it may come to wait, for a file server in user space when it evicts an
+ * inode, or for its turn on a CPU. Another task, which may be that server or hold
+ * cgroup_mutex, waits for it once and not for long, and then has a pass of its own:
+ * kmem_room::busy_until is what a pass is worth waiting for. Between the steps of a
+ * pass, a task that was killed leaves. What was given up is freed a grace period
+ * later: that, too, is waited for only so long.
+ */
+
+#include <linux/completion.h>
+#include <linux/gfp.h>
+#include <linux/jiffies.h>
+#include <linux/memcontrol.h>
+#include <linux/minmax.h>
+#include <linux/rcupdate.h>
+#include <linux/refcount.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/swap.h>
+
+#include "../../mm/internal.h"		/* shrink_slab() */
+#include "refuse.h"
+
+/* After a pass that has made no room, none for so long. */
+#define KMEM_ROOM_PAUSE		(HZ / 10)
+
+/* So long a task waits for another one's pass. */
+#define KMEM_ROOM_WAIT		max(HZ / 10, 1)
+
+/* And until what was given up is freed: for a charge, and for a limit. */
+#define KMEM_GRACE_WAIT		HZ
+#define KMEM_GRACE_WAIT_LONG	(5 * HZ)
+
+/*
+ * So many pages are given up at a time. Each keeps about as many bytes of kernel
+ * memory: a part of a node, and often a buffer head.
+ */
+#define KMEM_ROOM_PAGES_MIN	128
+#define KMEM_ROOM_PAGES_MAX	1024
+#define KMEM_BYTES_PER_PAGE	64
+
+/* Gives up unused objects of @memcg and all below. */
+static unsigned long kmem_shrink_memcg(struct mem_cgroup *memcg, int priority)
+{
+	struct mem_cgroup *m = mem_cgroup_iter(memcg, NULL, NULL);
+	unsigned long freed = 0;
+	int nid;
+
+	while (m) {
+		for_each_online_node(nid)
+			freed += shrink_slab(GFP_KERNEL, nid, m, priority);
+		if (fatal_signal_pending(current)) {
+			mem_cgroup_iter_break(memcg, m);
+			break;
+		}
+		cond_resched();
+		m = mem_cgroup_iter(memcg, m, NULL);
+	}
+	return freed;
+}
+
+static unsigned long kmem_shrink(const struct kmem_pass *pass, int priority)
+{
+	if (pass->shrink)
+		return pass->shrink(pass, priority);
+	return kmem_shrink_memcg(pass->memcg, priority);
+}
+
+static unsigned long kmem_shrink_pages(const struct kmem_pass *pass)
+{
+	unsigned long pages = clamp_t(u64, pass->want / KMEM_BYTES_PER_PAGE,
+				      KMEM_ROOM_PAGES_MIN, KMEM_ROOM_PAGES_MAX);
+
+	if (!IS_ENABLED(CONFIG_MEMCG) || !pass->memcg)
+		return 0;
+	return try_to_free_mem_cgroup_pages(pass->memcg, pages, GFP_KERNEL, 0,
+					    NULL);
+}
+
+/* A grace period that a task waits for; the last of the two to let go frees it. */
+struct kmem_grace {
+	struct rcu_head		rcu;
+	struct completion	over;
+	refcount_t		refs;
+};
+
+static void kmem_grace_put(struct kmem_grace *grace)
+{
+	if (refcount_dec_and_test(&grace->refs))
+		kfree(grace);
+}
+
+static void kmem_grace_over(struct rcu_head *rcu)
+{
+	struct kmem_grace *grace = container_of(rcu, struct kmem_grace, rcu);
+
+	complete(&grace->over);
+	kmem_grace_put(grace);
+}
+
+/*
+ * Waits until what was given up on this CPU is freed, which is until a later callback
+ * is called there: what rcu_barrier() does for all CPUs, and with an end.
+ */
+static void kmem_wait_freed(unsigned long timeout)
+{
+	struct kmem_grace *grace;
+
+	grace = kmalloc(sizeof(*grace), GFP_KERNEL | __GFP_NOMEMALLOC |
+					__GFP_NOWARN);
+	if (!grace) {
+		schedule_timeout_killable(1);
+		return;
+	}
+	init_completion(&grace->over);
+	refcount_set(&grace->refs, 2);
+	call_rcu_hurry(&grace->rcu, kmem_grace_over);
+	wait_for_completion_killable_timeout(&grace->over, timeout);
+	kmem_grace_put(grace);
+}
+
+/* Whether there is enough once what was given up is freed. */
+static bool kmem_enough_after(const struct kmem_pass *pass, unsigned long freed)
+{
+	if (pass->enough(pass->arg))
+		return true;
+	if (!freed && !pass->insist)
+		return false;
+	kmem_wait_freed(pass->insist ? KMEM_GRACE_WAIT_LONG : KMEM_GRACE_WAIT);
+	if (pass->enough(pass->arg))
+		return true;
+	/* Some of it may have been given up on another CPU. */
+	schedule_timeout_killable(2);
+	return pass->enough(pass->arg);
+}
+
+/*
+ * A part of the unused objects, which may be too few to begin with, or do no more
+ * than note that they are unused still; then more, then all. An inode is not unused
+ * while pages of its file are cached, and these have nodes and buffer heads: so
+ * some of them go at last. A debt is most often for such, and is no reason to give
+ * up all the others.
+ */
+static bool kmem_pass(const struct kmem_pass *pass)
+{
+	static const int priorities[] = { 4, 2, 0 };
+	unsigned long freed;
+	unsigned int i;
+
+	if (pass->debt) {
+		freed = kmem_shrink(pass, 4);
+		freed += kmem_shrink_pages(pass);
+		return kmem_enough_after(pass, freed);
+	}
+	for (i = 0; i < ARRAY_SIZE(priorities); i++) {
+		freed = kmem_shrink(pass, priorities[i]);
+		if (kmem_enough_after(pass, freed))
+			return true;
+		if (fatal_signal_pending(current))
+			return false;
+	}
+	/* The reclaim of pages gives up objects, too, and does not tell of them. */
+	freed = kmem_shrink_pages(pass);
+	if (freed)
+		freed += kmem_shrink(pass, 0);
+	return kmem_enough_after(pass, freed);
+}
+
+/* Whether this task is the one to make room; *@until is for kmem_room_end(). */
+static bool kmem_room_begin(struct kmem_room *room, long *until)
+{
+	long busy = atomic_long_read(&room->busy_until);
+
+	/* A task that was worth waiting for and is not any more has been overtaken. */
+	if (busy && time_before(jiffies, (unsigned long)busy))
+		return false;
+	/* Never 0. */
+	*until = (jiffies + KMEM_ROOM_WAIT) | 1;
+	return atomic_long_try_cmpxchg(&room->busy_until, &busy, *until);
+}
+
+static void kmem_room_end(struct kmem_room *room, long until)
+{
+	/* Unless another task has taken over. */
+	if (atomic_long_try_cmpxchg(&room->busy_until, &until, 0))
+		wake_up_all(&room->wait);
+}
+
+/* Whether a pass like @pass has just found that there is nothing. */
+static bool kmem_room_pauses(const struct kmem_pass *pass)
+{
+	struct kmem_room *room = pass->room;
+
+	if (pass->debt)
+		return (s32)((u32)jiffies - READ_ONCE(room->debt_not_before)) < 0;
+	return !pass->insist && time_before(jiffies, READ_ONCE(room->not_before));
+}
+
+/* A pass for a debt does less: it says nothing of what another one would find. */
+static void kmem_room_pause(const struct kmem_pass *pass)
+{
+	if (pass->debt)
+		WRITE_ONCE(pass->room->debt_not_before,
+			   (u32)jiffies + KMEM_ROOM_PAUSE);
+	else
+		WRITE_ONCE(pass->room->not_before, jiffies + KMEM_ROOM_PAUSE);
+}
+
+/**
+ * kmem_make_room() - have a group give up what it does not use
+ * @pass: the group, what for, and how
+ *
+ * One task does this for all that are refused meanwhile. A group that fills its
+ * memory with something else does not have its objects searched all the time.
+ *
+ * Context: Task context, where __GFP_FS is allowed; sleeps.
+ * Return: Whether there is enough.
+ */
+bool kmem_make_room(const struct kmem_pass *pass)
+{
+	struct kmem_room *room = pass->room;
+	unsigned int noreclaim;
+	bool made;
+	long until;
+
+	if (!kmem_room_begin(room, &until)) {
+		/* For its end, or that of one that comes after; and no longer. */
+		wait_event_killable_timeout(room->wait,
+					    !atomic_long_read(&room->busy_until),
+					    KMEM_ROOM_WAIT);
+		if (pass->enough(pass->arg))
+			return true;
+		if (fatal_signal_pending(current) || !kmem_room_begin(room, &until))
+			return false;
+	}
+	made = pass->enough(pass->arg);
+	if (!made && !kmem_room_pauses(pass)) {
+		fs_reclaim_acquire(GFP_KERNEL);
+		noreclaim = memalloc_noreclaim_save();
+		made = kmem_pass(pass);
+		memalloc_noreclaim_restore(noreclaim);
+		fs_reclaim_release(GFP_KERNEL);
+		if (!made)
+			kmem_room_pause(pass);
+	}
+	kmem_room_end(room, until);
+	return made;
+}
+
+/**
+ * kmem_room_init() - for kmem_make_room() later on
+ * @room: a new group's
+ */
+void kmem_room_init(struct kmem_room *room)
+{
+	atomic_long_set(&room->busy_until, 0);
+	init_waitqueue_head(&room->wait);
+	room->not_before = jiffies;
+	room->debt_not_before = (u32)jiffies;
+	room->next = 0;
+}

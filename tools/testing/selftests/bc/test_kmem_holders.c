@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * bc/kmem_holders in debugfs: whatever kmem has a group's account at, it can be seen
+ * what that is.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "../kselftest_harness.h"
+#include "bc_util.h"
+
+#define HOLDERS "/sys/kernel/debug/bc/kmem_holders"
+#define DROP_CACHES "/proc/sys/vm/drop_caches"
+#define PROFILING "/proc/sys/vm/mem_profiling"
+
+#define PIPES 40
+
+static void __attribute__((constructor)) choose_controller(void)
+{
+	bc_controller = "kmem";
+	bc_bytes = true;
+}
+
+/* What a line says, and what all lines of a group say together. */
+struct line {
+	char group[256], kind[16], cache[64], site[256];
+	long count;
+	long long bytes;
+};
+
+static bool parse(const char *text, struct line *line)
+{
+	return sscanf(text, "%255s %15s %63s %ld %lld %255[^\n]", line->group,
+		      line->kind, line->cache, &line->count, &line->bytes,
+		      line->site) == 6;
+}
+
+/* A group's path as the file has it: what comes after the hierarchy's root. */
+static const char *name_of(const char *cg)
+{
+	const char *name = strstr(cg, "/bc_test");
+
+	return name ?: cg;
+}
+
+/*
+ * The bytes in lines of the group @cg that have @kind, and @word in cache or site (""
+ * for any); -errno, -EBADMSG for a line that cannot be read.
+ */
+static long long sum(const char *cg, const char *kind, const char *word)
+{
+	FILE *file = fopen(HOLDERS, "re");
+	char text[1024];
+	long long bytes = 0;
+	struct line line;
+
+	if (!file)
+		return -errno;
+	while (bytes >= 0 && fgets(text, sizeof(text), file)) {
+		if (text[0] == '#')
+			continue;
+		if (!parse(text, &line))
+			bytes = -EBADMSG;
+		else if (!strcmp(line.group, name_of(cg)) &&
+			 !strcmp(line.kind, kind) &&
+			 (strstr(line.cache, word) || strstr(line.site, word)))
+			bytes += line.bytes;
+	}
+	fclose(file);
+	return bytes;
+}
+
+FIXTURE(holders)
+{
+	char *top, *group;
+	struct worker *w;
+};
+
+FIXTURE_VARIANT(holders)
+{
+	bool v2;
+};
+
+FIXTURE_VARIANT_ADD(holders, v1) { .v2 = false };
+FIXTURE_VARIANT_ADD(holders, v2) { .v2 = true };
+
+FIXTURE_SETUP(holders)
+{
+	if (bc_missing())
+		SKIP(return, "%s", bc_why);
+	ASSERT_EQ(0, access(HOLDERS, F_OK))
+		TH_LOG("debugfs is not mounted, or CONFIG_DEBUG_FS is not set");
+	self->top = bc_setup(variant->v2);
+	ASSERT_NE(NULL, self->top)
+		TH_LOG("%s", bc_why);
+	self->group = cg_new(self->top, "group");
+	ASSERT_NE(NULL, self->group);
+	self->w = worker_new(self->group);
+	ASSERT_NE(NULL, self->w);
+}
+
+FIXTURE_TEARDOWN(holders)
+{
+	if (self->w)
+		worker_kill(self->w);
+	bc_teardown();
+}
+
+static char chunk[65536];
+
+static long make_pipes(long n)
+{
+	int pair[2];
+
+	while (n-- > 0) {
+		if (pipe2(pair, O_NONBLOCK | O_CLOEXEC))
+			return -errno;
+		if (write(pair[1], chunk, sizeof(chunk)) != sizeof(chunk))
+			return -EIO;
+		keep(pair[0]);
+		keep(pair[1]);
+	}
+	return 0;
+}
+
+/* Once all that is being freed is freed. */
+static long long missing(const char *cg, const char *kind)
+{
+	bc_write_file(DROP_CACHES, "3");
+	return cg_key(cg, "stat", kind) - sum(cg, kind, "");
+}
+
+/* What the file lists is what the group is charged for. */
+TEST_F(holders, all_is_there)
+{
+	ASSERT_EQ(0, call(self->w, make_pipes, PIPES));
+	EXPECT_LE(PIPES * 65536, sum(self->group, "page", ""));
+	EXPECT_LT(0, sum(self->group, "slab", ""));
+	EXPECT_SOON(0, missing(self->group, "page"));
+	EXPECT_SOON(0, missing(self->group, "slab"));
+	/* Percpu memory is not looked through; there is none here. */
+	EXPECT_SOON(0, missing(self->group, "vmalloc"));
+	EXPECT_EQ(0, call(self->w, close_all, 0));
+	EXPECT_SOON(0, missing(self->group, "page"));
+	EXPECT_GT(PIPES * 65536, sum(self->group, "page", ""));
+}
+
+/* Caches are named; and call sites, where the kernel knows them. */
+TEST_F(holders, caches_and_sites)
+{
+	ASSERT_EQ(0, call(self->w, make_pipes, PIPES));
+	EXPECT_LT(0, sum(self->group, "slab", "filp"));
+	if (bc_write_file(PROFILING, "1"))
+		SKIP(return, "no call sites: CONFIG_MEM_ALLOC_PROFILING is not set, or off since boot");
+	ASSERT_EQ(0, call(self->w, make_pipes, PIPES));
+	EXPECT_LE(PIPES * 65536, sum(self->group, "page", "fs/pipe.c"));
+	EXPECT_LT(0, sum(self->group, "slab", "fs/file_table.c"));
+}
+
+/* What a removed group has left is its parent's. */
+TEST_F(holders, of_removed_groups)
+{
+	char *parent = cg_new(self->top, "parent");
+	char *child = parent ? cg_new(parent, "child") : NULL;
+	char *grandchild = child ? cg_new(child, "grandchild") : NULL;
+	char *root = strdup(self->top);
+	struct worker *w;
+
+	ASSERT_NE(NULL, grandchild);
+	ASSERT_NE(NULL, root);
+	*strrchr(root, '/') = '\0';
+	w = worker_new(grandchild);
+	ASSERT_NE(NULL, w);
+	ASSERT_EQ(0, call(w, make_pipes, PIPES));
+	EXPECT_LE(PIPES * 65536, sum(grandchild, "page", ""));
+	EXPECT_GT(PIPES * 65536, sum(child, "page", ""));
+
+	ASSERT_TRUE(worker_move(w, root));
+	ASSERT_EQ(0, cg_rmdir(grandchild));
+	EXPECT_LE(PIPES * 65536, sum(child, "page", ""));
+	ASSERT_EQ(0, cg_rmdir(child));
+	EXPECT_LE(PIPES * 65536, sum(parent, "page", ""));
+	EXPECT_EQ(0, sum(child, "page", ""));
+	worker_end(w);
+	EXPECT_SOON(0, missing(parent, "page"));
+	EXPECT_GT(PIPES * 65536, sum(parent, "page", ""));
+	free(root);
+}
+
+static long open_holders(long unused)
+{
+	int fd = open(HOLDERS, O_RDONLY | O_CLOEXEC);
+
+	(void)unused;
+	if (fd < 0)
+		return -errno;
+	close(fd);
+	return 0;
+}
+
+/* Who may see addresses of the kernel's source need not be anybody's tenant. */
+TEST_F(holders, not_for_everybody)
+{
+	struct stat stat;
+
+	ASSERT_EQ(0, lstat(HOLDERS, &stat));
+	EXPECT_EQ(0400, stat.st_mode & 07777);
+	ASSERT_EQ(0, call(self->w, become_nobody, 0));
+	EXPECT_EQ(-EACCES, call(self->w, open_holders, 0));
+}
+
+static long make_and_free(long rounds)
+{
+	long err = 0;
+
+	while (rounds-- > 0 && !err) {
+		err = make_pipes(20);
+		close_all(0);
+	}
+	return err;
+}
+
+/* One thing that stays: makes a network namespace and leaves it. */
+static long visit_network(long unused)
+{
+	pid_t pid = fork();
+	int status;
+
+	(void)unused;
+	if (!pid)
+		_exit(unshare(CLONE_NEWNET) ? errno : 0);
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+		return -errno;
+	return -WEXITSTATUS(status);
+}
+
+/* What is charged beyond network namespaces, once no task is left. */
+static long long beyond_networks(const char *cg)
+{
+	bc_write_file(DROP_CACHES, "3");
+	return cg_get(cg, "usage") - sum(cg, "slab", "net_namespace");
+}
+
+/*
+ * The network namespaces that were dismantled last stay until the next one is: what
+ * a group has after its last task is gone is seen to be that, and then goes.
+ */
+TEST_F(holders, networks_that_stay)
+{
+	long err = call(self->w, visit_network, 0);
+
+	if (err == -EINVAL)
+		SKIP(return, "CONFIG_NET_NS is not set");
+	ASSERT_EQ(0, err);
+	worker_end(self->w);
+	self->w = NULL;
+	EXPECT_SOON(0, beyond_networks(self->group));
+	EXPECT_SOON(0, ({
+		/* Of the root group's. */
+		EXPECT_EQ(0, visit_network(0));
+		cg_get(self->group, "usage");
+	}));
+}
+
+/* It is read while groups allocate, free, come and go: all of it can be read. */
+TEST_F(holders, while_all_changes)
+{
+	struct worker *workers[3];
+	char *cg;
+	int i, j;
+
+	for (i = 0; i < 3; i++) {
+		workers[i] = worker_new(self->group);
+		ASSERT_NE(NULL, workers[i]);
+		start(workers[i], make_and_free, bc_rounds(2000));
+	}
+	for (i = 0; i < 20; i++) {
+		cg = cg_newf(self->top, "short%d", i);
+		ASSERT_NE(NULL, cg);
+		for (j = 0; j < 3; j++)
+			EXPECT_LE(0, sum(cg, "slab", ""));
+		EXPECT_EQ(0, cg_rmdir(cg));
+	}
+	for (i = 0; i < 3; i++) {
+		EXPECT_EQ(0, finish(workers[i]));
+		worker_end(workers[i]);
+	}
+	EXPECT_SOON(0, missing(self->group, "page"));
+	EXPECT_SOON(0, missing(self->group, "slab"));
+}
+
+TEST_HARNESS_MAIN
