@@ -262,6 +262,23 @@ static long make_pipes(long n)
 	return 0;
 }
 
+/* Asks for so many pipes that none is given; the first that is ends it. */
+static long ask_in_vain(long n)
+{
+	int pair[2];
+
+	for (; n > 0; n--) {
+		if (!pipe2(pair, O_CLOEXEC)) {
+			keep(pair[0]);
+			keep(pair[1]);
+			return n;
+		}
+		if (errno != ENOMEM && errno != ENFILE)
+			return -errno;
+	}
+	return 0;
+}
+
 /* A pipe of so many pages has an array of them, beyond what slabs are for. */
 static long make_long_pipe(long unused)
 {
@@ -1689,8 +1706,8 @@ static char *new_memcg(const char *root)
 
 /*
  * Two controllers that count the same objects, in one hierarchy or in two.
- * Catches: one that frees what the other charged, a refusal of memcg's that
- * leaves a charge of ours.
+ * Catches: one that frees what the other charged, a refusal of either's that
+ * leaves a charge of the other's.
  */
 TEST_F(kmem, beside_memcg)
 {
@@ -1739,6 +1756,19 @@ TEST_F(kmem, beside_memcg)
 	/* memcg keeps some for the next time. */
 	if (kernel >= 0)
 		EXPECT_TRUE(bc_soon(memcg_kernel(memcg) < held - MIB(1)));
+
+	/* What kmem refuses memcg has charged before: it returns, each time. */
+	kernel = memcg_kernel(memcg);
+	ASSERT_EQ(0, cg_set(self->group, "limit",
+			    cg_get(self->group, "usage") + KIB(64)));
+	EXPECT_EQ(-ENOMEM, call(w, make_pipes, 64));
+	EXPECT_EQ(0, call(w, ask_in_vain, 4000));
+	ASSERT_EQ(0, call(w, close_all, 0));
+	ASSERT_EQ(0, cg_write(self->group, "limit", "max"));
+	if (kernel >= 0)
+		EXPECT_TRUE(bc_soon(memcg_kernel(memcg) < kernel + KIB(512)))
+			TH_LOG("memcg: %lld, then %lld", kernel,
+			       memcg_kernel(memcg));
 
 	/* memcg knows no way out but its OOM killer: that takes the worker. */
 	held = cg_get(memcg, variant->v2 ? "memory.current" :
