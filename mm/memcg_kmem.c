@@ -36,6 +36,7 @@
 #include <linux/rcupdate.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
+#include <linux/uaccess.h>
 
 #include "../kernel/bc/refuse.h"
 #include "memcontrol-v1.h"
@@ -86,7 +87,7 @@ static bool memcg_kmem_reclaim(struct mem_cgroup *memcg,
 static bool memcg_kmem_may_reclaim(void)
 {
 	return (current_gfp_context(GFP_KERNEL) & __GFP_FS) &&
-	       !(current->flags & PF_MEMALLOC);
+	       !(current->flags & PF_MEMALLOC) && !pagefault_disabled();
 }
 
 /* Whether it is worth trying to charge @nr_pages again, which @full had no room for. */

@@ -40,6 +40,7 @@ struct kmem_room {
 void __bc_pay_debt(bool in_loop);
 vm_fault_t kmem_fault_verify(struct vm_area_struct *vma, unsigned long address,
 			     unsigned int flags, vm_fault_t fault);
+vm_fault_t kmem_fault_error(vm_fault_t fault);
 
 #endif /* CONFIG_KMEM_REFUSE */
 
@@ -60,17 +61,48 @@ static inline void bc_pay_debt(void)
 }
 
 /**
- * bc_pay_debt_in_loop() - the current task has dirtied a page, and goes on
+ * bc_pay_debt_in_loop() - the current task has read or dirtied a page, and goes on
  *
  * A system call can do so for a long time before it goes back to user mode.
  *
- * Context: Task context, where tasks that dirty pages are throttled; sleeps.
+ * Context: Task context, where user memory may be touched; sleeps.
  */
 static inline void bc_pay_debt_in_loop(void)
 {
 #ifdef CONFIG_KMEM_REFUSE
 	if (unlikely(current->bc_owes))
 		__bc_pay_debt(true);
+#endif
+}
+
+/**
+ * bc_hurry_begin() - from here on, other groups' tasks may wait for the current one
+ *
+ * Where its group has no room for kernel memory it does little to make some, and
+ * waits for nothing: it would rather be refused.
+ *
+ * Context: Task context.
+ * Return: For bc_hurry_end().
+ */
+static inline bool bc_hurry_begin(void)
+{
+	bool outer = false;
+
+#ifdef CONFIG_KMEM_REFUSE
+	outer = current->bc_hurries;
+	current->bc_hurries = true;
+#endif
+	return outer;
+}
+
+/**
+ * bc_hurry_end() - the current task holds nothing any more that others wait for
+ * @outer: what bc_hurry_begin() has returned
+ */
+static inline void bc_hurry_end(bool outer)
+{
+#ifdef CONFIG_KMEM_REFUSE
+	current->bc_hurries = outer;
 #endif
 }
 
@@ -166,16 +198,15 @@ static inline unsigned int bc_fault_enter(void)
  * killing another task makes none: it is an error of the task that has caused it.
  *
  * Context: Task context.
- * Return: What to make of it: %VM_FAULT_SIGBUS for %VM_FAULT_OOM after a refusal.
+ * Return: What to make of it: %VM_FAULT_SIGBUS for %VM_FAULT_OOM after a refusal,
+ * unless memcg has something to do about user memory.
  */
 static inline vm_fault_t bc_fault_leave(vm_fault_t fault, unsigned int outer)
 {
 #ifdef CONFIG_KMEM_REFUSE
 	if (static_branch_unlikely(&kmem_refuse_key)) {
-		if (current->bc_refused && (fault & VM_FAULT_OOM)) {
-			fault &= ~VM_FAULT_OOM;
-			fault |= VM_FAULT_SIGBUS;
-		}
+		if (current->bc_refused && (fault & VM_FAULT_OOM))
+			fault = kmem_fault_error(fault);
 		current->bc_fault = outer & 1;
 		current->bc_refused |= outer >> 1;
 	}

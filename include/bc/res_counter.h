@@ -33,6 +33,8 @@
 /**
  * enum bc_severity - how hard a charge insists
  * @BC_BARRIER: refused where usage would pass the barrier or the limit
+ * @BC_LEND: likewise, but only a barrier that was set counts: for a reservation,
+ *	in which the child that has it leaves such room as is needed below
  * @BC_HALFWAY: refused where usage would pass the middle between the two
  * @BC_LIMIT: refused where usage would pass the limit
  * @BC_FORCE: never refused; it may overrun both, and later charges are
@@ -42,6 +44,7 @@
  */
 enum bc_severity {
 	BC_BARRIER,
+	BC_LEND,
 	BC_HALFWAY,
 	BC_LIMIT,
 	BC_FORCE,

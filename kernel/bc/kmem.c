@@ -138,6 +138,8 @@ void __bc_kmem_fork(struct task_struct *child, struct css_set *cset)
 {
 	kmem_set_owner(child, cset->subsys[kmem_cgrp_id]);
 	child->bc_active = NULL;
+	child->bc_fault = child->bc_refused = child->bc_limit = false;
+	child->bc_owes = child->bc_hurries = false;
 }
 
 struct cgroup_subsys kmem_cgrp_subsys = {

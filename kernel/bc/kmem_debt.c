@@ -5,8 +5,9 @@
  * A charge that may not enter file systems is forced (see kmem_severity()), as is
  * one with __GFP_NOFAIL. If there was no room for it the task is noted to owe, and pays
  * when it goes back to user mode, as with memory.high: there it holds no lock that
- * another one could wait for. A system call that dirties many pages pays where
- * tasks are throttled that do.
+ * another one could wait for. A system call that reads or dirties many pages pays
+ * after each, where it might as well have a page fault. There it does what it can do
+ * at once, and waits no longer than tasks that dirty pages do.
  *
  * To pay is to have the group give something up (kmem_room.c); and if it is still
  * above what its tasks may take, to wait. The wait depends on the group's excess
@@ -23,9 +24,10 @@
  * T * c each ten seconds. T is bounded, as a new task has to be charged by
  * GFP_KERNEL, and so is the rest by what the files have of blocks. In a loop over
  * pages the wait is no more than those of dirty throttling, as locks are held:
- * 200 ms for each page.
+ * 200 ms for each page, which is T * c each 200 ms above an excess of 1/12.
  *
- * Kernel threads do not pay, and tasks of other groups that act for this one do
+ * The privileged do not wait: what is above the barrier is there for them. Kernel
+ * threads do not pay, and tasks of other groups that act for this one do
  * not: the group's own tasks do with their next debt, as it is the excess of the
  * group that counts. A dying task does not pay: it is about to return all.
  */
@@ -89,18 +91,24 @@ unsigned long kmem_debt_pause(u64 excess, u64 limit)
 
 /**
  * __bc_pay_debt() - have the current task pay what it owes
- * @in_loop: in a loop over pages, with locks held
+ * @in_loop: in a loop over pages, where others may wait for what it holds
  *
  * Context: Task context; sleeps.
  */
 void __bc_pay_debt(bool in_loop)
 {
 	unsigned long pause, pflags;
+	bool outer;
 
 	current->bc_owes = false;
 	if (kmem_task_dying())
 		return;
+	/* At its end one of io_uring's comes here with a lock. */
+	in_loop |= !!(current->flags & PF_USER_WORKER);
+	outer = current->bc_hurries;
+	current->bc_hurries |= in_loop;
 	pause = max(kmem_pay(), memcg_kmem_pay());
+	current->bc_hurries = outer;
 	if (in_loop)
 		pause = min_t(unsigned long, pause, KMEM_PAUSE_IN_LOOP);
 	if (pause <= KMEM_PAUSE_MIN)

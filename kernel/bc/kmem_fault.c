@@ -21,6 +21,7 @@
  */
 
 #include <linux/hugetlb.h>
+#include <linux/memcontrol.h>
 #include <linux/mm.h>
 #include <linux/pgtable.h>
 
@@ -107,4 +108,19 @@ vm_fault_t kmem_fault_verify(struct vm_area_struct *vma, unsigned long address,
 	if (kmem_fault_mapped(vma->vm_mm, address, write))
 		return fault | VM_FAULT_NOPAGE;
 	return fault | VM_FAULT_OOM;
+}
+
+/**
+ * kmem_fault_error() - what a page fault is that could not have its kernel memory
+ * @fault: with %VM_FAULT_OOM
+ *
+ * Context: Task context, after a refusal in this fault.
+ * Return: @fault with %VM_FAULT_SIGBUS instead, unless memcg lacks user memory as
+ * well and has something to do about that first.
+ */
+vm_fault_t kmem_fault_error(vm_fault_t fault)
+{
+	if (task_in_memcg_oom(current))
+		return fault;
+	return (fault & ~VM_FAULT_OOM) | VM_FAULT_SIGBUS;
 }

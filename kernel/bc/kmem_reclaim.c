@@ -33,6 +33,7 @@
 #include <linux/sched/signal.h>
 #include <linux/shrinker.h>
 #include <linux/sizes.h>
+#include <linux/uaccess.h>
 #include <linux/user_namespace.h>
 
 #include "../../fs/internal.h"		/* prune_dcache_sb(), prune_icache_sb() */
@@ -46,6 +47,13 @@
 #define KMEM_SCAN_BATCH		64
 #define KMEM_SCAN_SUPER		8192
 #define KMEM_SCAN_PASS		32768
+
+/*
+ * A super block counts as so many objects, whatever it has, as tenants can mount as
+ * many as they like; and so do some that are passed over.
+ */
+#define KMEM_SCAN_COST		16
+#define KMEM_SCAN_SKIP		64
 
 /* Rather less than an unused object takes. */
 #define KMEM_OBJECT_SIZE	128
@@ -81,7 +89,7 @@ static bool kmem_is_own(struct res_owner *active)
  */
 struct res_owner *kmem_charge_as(struct res_owner *active, u64 n, gfp_t gfp)
 {
-	const bool may_block = gfpflags_allow_blocking(gfp);
+	bool may_block = gfpflags_allow_blocking(gfp);
 	const bool own = in_task() && (!active || kmem_is_own(active));
 	enum bc_severity severity;
 	struct res_owner *owner;
@@ -89,6 +97,9 @@ struct res_owner *kmem_charge_as(struct res_owner *active, u64 n, gfp_t gfp)
 	if (in_task())
 		gfp = current_gfp_context(gfp);
 	severity = kmem_severity(gfp, own);
+	/* It may hold what others wait for: no drain before it is given. */
+	if (severity == BC_FORCE)
+		may_block = false;
 	if (severity == BC_FORCE || kmem_first_try(gfp)) {
 		owner = bc_try_charge(&kmem_resource, active, n);
 		if (!IS_ERR(owner))
@@ -210,16 +221,21 @@ static void kmem_scan_supers(struct kmem_scan *scan, struct kmem_room *room,
 
 	rcu_read_lock();
 	list_for_each_entry_rcu(shrinker, &shrinker_list, list) {
-		if (shrinker->scan_objects != READ_ONCE(kmem_super_shrink) ||
-		    nr++ < first || !shrinker_try_get(shrinker))
+		if (shrinker->scan_objects != READ_ONCE(kmem_super_shrink))
+			continue;
+		if ((nr++ < first && nr % KMEM_SCAN_SKIP) ||
+		    !shrinker_try_get(shrinker))
 			continue;
 		rcu_read_unlock();
-		kmem_scan_super(scan, shrinker->private_data, priority);
+		scan->left -= KMEM_SCAN_COST;
+		if (nr > first)
+			kmem_scan_super(scan, shrinker->private_data, priority);
+		cond_resched();
 		rcu_read_lock();
 		shrinker_put(shrinker);
 		if (kmem_scan_ends(scan)) {
 			/* The next pass begins here, as there may be more. */
-			WRITE_ONCE(room->next, nr - 1);
+			WRITE_ONCE(room->next, nr > first ? nr - 1 : 0);
 			rcu_read_unlock();
 			return;
 		}
@@ -244,17 +260,22 @@ static unsigned long kmem_shrink_own(const struct kmem_pass *pass, int priority)
 		.left = KMEM_SCAN_PASS,
 		.target = div_u64(pass->want, KMEM_OBJECT_SIZE) + 1,
 	};
-	struct res_owner *owner = READ_ONCE(giver->bc->counter.owner), *old;
+	struct res_owner *owner, *old;
 
-	/* It was removed: there is nothing that it could give up. */
-	if (IS_ERR(owner))
+	/* Once removed, it has nothing that it could give up, nor may an owner. */
+	rcu_read_lock();
+	owner = READ_ONCE(giver->bc->counter.owner);
+	if (IS_ERR_OR_NULL(owner) || !res_owner_tryget(owner))
+		owner = NULL;
+	rcu_read_unlock();
+	if (!owner)
 		return 0;
-	/* Its css is kept, and so is the owner. */
 	old = bc_set_active(owner);
 	current->bc_own_only = true;
 	kmem_scan_supers(&scan, pass->room, priority);
 	current->bc_own_only = false;
 	bc_set_active(old);
+	res_owner_put(owner);
 	return scan.freed;
 }
 
@@ -328,11 +349,14 @@ static bool kmem_reclaim(struct kmem_giver *giver, struct kmem_pass *pass)
 	return room;
 }
 
-/* File systems can be entered, and no pass is under way. */
+/*
+ * File systems can be entered, and no pass is under way. A file system that does not
+ * expect to be entered by a page fault does not by this.
+ */
 static bool kmem_may_reclaim(void)
 {
 	return (current_gfp_context(GFP_KERNEL) & __GFP_FS) &&
-	       !(current->flags & PF_MEMALLOC);
+	       !(current->flags & PF_MEMALLOC) && !pagefault_disabled();
 }
 
 /**
@@ -367,7 +391,7 @@ bool kmem_limit_hit(struct beancounter *bc, const struct res_refusal *refusal,
 	return kmem_reclaim(&giver, &pass);
 }
 
-/* How long the current task is to wait for the excess of @bc. */
+/* How long an ordinary task is to wait for the excess of @bc. */
 static unsigned long kmem_pay_for(struct beancounter *bc, enum bc_severity severity)
 {
 	struct kmem_giver giver = { .bc = bc, .severity = severity };
@@ -388,6 +412,9 @@ static unsigned long kmem_pay_for(struct beancounter *bc, enum bc_severity sever
 /**
  * kmem_pay() - the current task pays for the excess of its group
  *
+ * What is above the barrier is the administrator's: such a task has the group give
+ * something up, as any other, and does not wait.
+ *
  * Context: Task context; sleeps.
  * Return: How long it is to wait, in jiffies.
  */
@@ -405,7 +432,7 @@ unsigned long kmem_pay(void)
 	for (bc = css_bc(css); bc; bc = bc_parent(bc))
 		pause = max(pause, kmem_pay_for(bc, severity));
 	css_put(css);
-	return pause;
+	return severity == BC_LIMIT ? 0 : pause;
 }
 
 /**

@@ -11,7 +11,9 @@
  * cgroup_mutex, waits for it once and not for long, and then has a pass of its own:
  * kmem_room::busy_until is what a pass is worth waiting for. Between the steps of a
  * pass, a task that was killed leaves. What was given up is freed a grace period
- * later: that, too, is waited for only so long.
+ * later: that, too, is waited for only so long. A task that holds what other
+ * groups' tasks wait for is in a hurry, and waits for none of this: see
+ * bc_hurry_begin().
  */
 
 #include <linux/completion.h>
@@ -132,7 +134,7 @@ static bool kmem_enough_after(const struct kmem_pass *pass, unsigned long freed)
 {
 	if (pass->enough(pass->arg))
 		return true;
-	if (!freed && !pass->insist)
+	if ((!freed && !pass->insist) || current->bc_hurries)
 		return false;
 	kmem_wait_freed(pass->insist ? KMEM_GRACE_WAIT_LONG : KMEM_GRACE_WAIT);
 	if (pass->enough(pass->arg))
@@ -147,7 +149,7 @@ static bool kmem_enough_after(const struct kmem_pass *pass, unsigned long freed)
  * than note that they are unused still; then more, then all. An inode is not unused
  * while pages of its file are cached, and these have nodes and buffer heads: so
  * some of them go at last. A debt is most often for such, and is no reason to give
- * up all the others.
+ * up all the others. Nor is there time for more in a hurry.
  */
 static bool kmem_pass(const struct kmem_pass *pass)
 {
@@ -155,7 +157,7 @@ static bool kmem_pass(const struct kmem_pass *pass)
 	unsigned long freed;
 	unsigned int i;
 
-	if (pass->debt) {
+	if (pass->debt || current->bc_hurries) {
 		freed = kmem_shrink(pass, 4);
 		freed += kmem_shrink_pages(pass);
 		return kmem_enough_after(pass, freed);
@@ -194,20 +196,31 @@ static void kmem_room_end(struct kmem_room *room, long until)
 		wake_up_all(&room->wait);
 }
 
+/*
+ * Whether a time that is no more than a pause ahead is still to come, given the
+ * difference from now. One that is long past may look like one to come.
+ */
+static bool kmem_still_to_come(unsigned long difference)
+{
+	return difference - 1 < KMEM_ROOM_PAUSE;
+}
+
 /* Whether a pass like @pass has just found that there is nothing. */
 static bool kmem_room_pauses(const struct kmem_pass *pass)
 {
 	struct kmem_room *room = pass->room;
 
-	if (pass->debt)
-		return (s32)((u32)jiffies - READ_ONCE(room->debt_not_before)) < 0;
-	return !pass->insist && time_before(jiffies, READ_ONCE(room->not_before));
+	if (pass->debt || current->bc_hurries)
+		return kmem_still_to_come((u32)(READ_ONCE(room->debt_not_before) -
+						(u32)jiffies));
+	return !pass->insist &&
+	       kmem_still_to_come(READ_ONCE(room->not_before) - jiffies);
 }
 
 /* A pass for a debt does less: it says nothing of what another one would find. */
 static void kmem_room_pause(const struct kmem_pass *pass)
 {
-	if (pass->debt)
+	if (pass->debt || current->bc_hurries)
 		WRITE_ONCE(pass->room->debt_not_before,
 			   (u32)jiffies + KMEM_ROOM_PAUSE);
 	else
@@ -232,6 +245,8 @@ bool kmem_make_room(const struct kmem_pass *pass)
 	long until;
 
 	if (!kmem_room_begin(room, &until)) {
+		if (current->bc_hurries)
+			return pass->enough(pass->arg);
 		/* For its end, or that of one that comes after; and no longer. */
 		wait_event_killable_timeout(room->wait,
 					    !atomic_long_read(&room->busy_until),

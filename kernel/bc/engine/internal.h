@@ -150,7 +150,10 @@ static inline u64 res_bound(const struct res_counter *counter,
 
 	if (severity >= BC_LIMIT)
 		return limit;
-	barrier = res_barrier(counter->root, READ_ONCE(counter->barrier), limit);
+	barrier = READ_ONCE(counter->barrier);
+	if (severity == BC_LEND)
+		return min(barrier, limit);
+	barrier = res_barrier(counter->root, barrier, limit);
 	if (severity == BC_HALFWAY)
 		barrier += (limit - barrier) / 2;
 	return barrier;

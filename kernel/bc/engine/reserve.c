@@ -23,7 +23,11 @@
 static int res_borrow(struct res_counter *counter, u64 n, struct res_refusal *lacking)
 {
 	struct res_root *root = counter->root;
-	struct res_take take = { .counter = counter->parent, .n = n };
+	struct res_take take = {
+		.counter = counter->parent,
+		.n = n,
+		.severity = BC_LEND,
+	};
 	bool above;
 	int err = 0;
 
@@ -47,13 +51,14 @@ static int res_borrow(struct res_counter *counter, u64 n, struct res_refusal *la
 
 /*
  * What is reserved stays there whatever happens to the bounds of ancestors. So
- * a counter above its barrier lends nothing, not even what is in use already.
+ * a counter above a barrier that was set lends nothing, not even what is in use
+ * already.
  */
 static bool res_lends(struct res_counter *lender, struct res_refusal *lacking)
 {
 	for (; lender; lender = lender->parent) {
 		const u64 used = READ_ONCE(lender->used);
-		const u64 bound = res_bound(lender, BC_BARRIER);
+		const u64 bound = res_bound(lender, BC_LEND);
 
 		if (used > bound) {
 			*lacking = (struct res_refusal) {
@@ -181,9 +186,11 @@ static int res_change_try(const struct res_change *change, struct res_refusal *l
 	res_return(counter->root, parent, &excess);
 	if (err)
 		return err;
-	/* Barriers above did not matter for what it covered until now. */
-	if (change->reserved < old)
-		res_enforce_above(counter, true);
+	/*
+	 * Barriers above did not matter for what it covered until now; one that was
+	 * not set may be passed now.
+	 */
+	res_enforce_above(counter, true);
 	if (!parent)
 		return 0;
 	raw_spin_lock_irqsave(&parent->lock, flags);
@@ -234,7 +241,8 @@ static int res_change(const struct res_change *change, struct res_refusal *lacki
  * it has reserved. Borrowing thus charges the parent only for what @counter
  * does not take already. But ancestors must be within their barriers: what is
  * lent is there for all tasks, and no counter lends what only the privileged
- * may take. Repaying gives back at once what is not in use, and the rest as it
+ * may take. A barrier that was not set is none for this: @counter has one of its
+ * own for the same purpose. Repaying gives back at once what is not in use, and the rest as it
  * is returned.
  *
  * Borrowing and repaying come from the res_counter hierarchy patch of 2008,

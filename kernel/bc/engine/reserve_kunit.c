@@ -264,7 +264,50 @@ static void parts_of_reservations_add_up(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, root_usage(told), 0);
 }
 
+/* A child has one of its own for what a barrier by default is for. */
+static void barrier_by_default_keeps_no_reservation_out(struct kunit *test)
+{
+	struct told *told = told_new(test);
+	struct res_counter *top = told_counter(test, told, NULL);
+	struct res_counter *low = told_counter(test, told, top);
+	struct res_counter *other = told_counter(test, told, top);
+	struct res_refusal lacking = { };
+	struct res_owner *owner;
+
+	told->root.barrier_gap = 30;
+	KUNIT_ASSERT_EQ(test, res_counter_set_limit(top, 100, true), 0);
+	KUNIT_EXPECT_EQ(test, 0, res_counter_set_reserved(low, 90, RES_LIMIT_KEEP,
+							  &lacking));
+	owner = must_charge(test, low, 90);
+	must_refuse(test, low, 1, BC_BARRIER);
+	must_refuse(test, other, 1, BC_BARRIER);
+	KUNIT_EXPECT_EQ(test, 0, res_counter_set_reserved(low, 100, RES_LIMIT_KEEP,
+							  &lacking));
+	KUNIT_EXPECT_EQ(test, -ENOSPC, res_counter_set_reserved(low, 101,
+								RES_LIMIT_KEEP,
+								&lacking));
+	KUNIT_EXPECT_PTR_EQ(test, must_charge(test, low, 10), owner);
+	KUNIT_EXPECT_EQ(test, 0, res_counter_set_reserved(low, 50, RES_LIMIT_KEEP,
+							  &lacking));
+	uncharge(told, owner, 50);
+
+	/* One that was set does. */
+	KUNIT_ASSERT_EQ(test, res_counter_set_barrier(top, 75), 0);
+	KUNIT_EXPECT_EQ(test, -ENOSPC, res_counter_set_reserved(low, 90,
+								RES_LIMIT_KEEP,
+								&lacking));
+	KUNIT_EXPECT_EQ(test, 0, res_counter_set_reserved(low, 75, RES_LIMIT_KEEP,
+							  &lacking));
+	uncharge(told, owner, 50);
+	KUNIT_EXPECT_EQ(test, 0, res_counter_set_reserved(low, 0, RES_LIMIT_KEEP,
+							  &lacking));
+	res_counter_remove(other);
+	res_counter_remove(low);
+	res_counter_remove(top);
+}
+
 static struct kunit_case reserve_cases[] = {
+	KUNIT_CASE(barrier_by_default_keeps_no_reservation_out),
 	KUNIT_CASE(reservation_covers_charges),
 	KUNIT_CASE(borrowing_asks_only_for_what_is_not_taken),
 	KUNIT_CASE(what_cannot_be_borrowed_or_repaid),
