@@ -866,6 +866,57 @@ static void pauses(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 10 * HZ, kmem_debt_pause(SZ_64K, 1));
 }
 
+static unsigned long count_pass(const struct kmem_pass *pass, int priority)
+{
+	(*(int *)pass->arg)++;
+	return 0;
+}
+
+static bool never_enough(void *arg)
+{
+	return false;
+}
+
+/*
+ * A pass in vain keeps off the next for a moment: not for as long as jiffies take to
+ * wrap, however long ago it was. A task in a hurry does less, as for a debt.
+ */
+static void pauses_end(struct kunit *test)
+{
+	int passes = 0;
+	struct kmem_room room;
+	struct kmem_pass pass = {
+		.room = &room,
+		.shrink = count_pass,
+		.enough = never_enough,
+		.arg = &passes,
+		.debt = true,
+	};
+	bool outer;
+
+	kmem_room_init(&room);
+	KUNIT_EXPECT_FALSE(test, kmem_make_room(&pass));
+	KUNIT_EXPECT_EQ(test, passes, 1);
+	KUNIT_EXPECT_FALSE(test, kmem_make_room(&pass));
+	KUNIT_EXPECT_EQ(test, passes, 1);
+	room.debt_not_before = (u32)jiffies + S32_MIN + HZ;
+	KUNIT_EXPECT_FALSE(test, kmem_make_room(&pass));
+	KUNIT_EXPECT_EQ(test, passes, 2);
+
+	pass.debt = false;
+	room.not_before = jiffies + LONG_MIN + HZ;
+	KUNIT_EXPECT_FALSE(test, kmem_make_room(&pass));
+	KUNIT_EXPECT_EQ(test, passes, 5);
+	KUNIT_EXPECT_FALSE(test, kmem_make_room(&pass));
+	KUNIT_EXPECT_EQ(test, passes, 5);
+
+	kmem_room_init(&room);
+	outer = bc_hurry_begin();
+	KUNIT_EXPECT_FALSE(test, kmem_make_room(&pass));
+	bc_hurry_end(outer);
+	KUNIT_EXPECT_EQ(test, passes, 6);
+}
+
 /* Refused before anything is looked for; and what was had in vain is returned. */
 static void refused_pages(struct kunit *test)
 {
@@ -988,6 +1039,7 @@ static struct kunit_case kmem_test_cases[] = {
 	KUNIT_CASE(first_tries),
 	KUNIT_CASE(default_barrier),
 	KUNIT_CASE(pauses),
+	KUNIT_CASE(pauses_end),
 	KUNIT_CASE(refused_pages),
 	KUNIT_CASE(faults),
 	KUNIT_CASE(removed_group),

@@ -29,6 +29,7 @@
 #include <sys/prctl.h>
 #include <sys/quota.h>
 #include <sys/resource.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -1103,6 +1104,21 @@ static long write_at_random(long unused)
 	return refused;
 }
 
+/* A file of holes, in one call. Some file systems may refuse no page of it. */
+static long read_holes(long unused)
+{
+	int fd = open(in("holes"), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	long refused = 0;
+
+	(void)unused;
+	if (ftruncate(fd, MIB(1024)) || sendfile(null, fd, NULL, MIB(1024)) < 0)
+		refused++;
+	close(null);
+	close(fd);
+	return refused;
+}
+
 TEST_F(fs, overrun)
 {
 	static const struct {
@@ -1112,6 +1128,7 @@ TEST_F(fs, overrun)
 		{ "sequential", write_sequentially },
 		{ "many files", make_many_files },
 		{ "random", write_at_random },
+		{ "holes", read_holes },
 	};
 	const struct kind *kind = &variant->kind;
 	struct place *place = &self->place;
@@ -1122,7 +1139,7 @@ TEST_F(fs, overrun)
 	ASSERT_EQ(0, cg_set(place->full, "limit", LIMIT));
 	ASSERT_EQ(0, cg_set(place->full, "barrier", LIMIT));
 	call(place->filler, fill_with_pipes, 0);
-	for (i = 0; i < 3; i++) {
+	for (i = 0; i < (int)(sizeof(loads) / sizeof(*loads)); i++) {
 		long refused;
 
 		w = user_in(place->full);
