@@ -100,14 +100,23 @@ static bool is_site(const struct codetag *site)
 
 static void show_site(struct seq_file *m, const struct codetag *site)
 {
-	/* Its module does not go away meanwhile. */
+	char file[64], function[64];
+	struct codetag copy;
+	bool known;
+
+	/* Its module does not go away meanwhile; and it may be none at all. */
 	preempt_disable();
-	if (site && is_site(site))
-		seq_printf(m, "%s:%u:%s", site->filename, site->lineno,
-			   site->function);
+	known = site && is_site(site) &&
+		!copy_from_kernel_nofault(&copy, site, sizeof(copy)) &&
+		strncpy_from_kernel_nofault(file, copy.filename,
+					    sizeof(file)) >= 0 &&
+		strncpy_from_kernel_nofault(function, copy.function,
+					    sizeof(function)) >= 0;
+	preempt_enable();
+	if (known)
+		seq_printf(m, "%s:%u:%s", file, copy.lineno, function);
 	else
 		seq_putc(m, '-');
-	preempt_enable();
 }
 
 static const struct codetag *object_site(const struct slabobj_ext *ext)
@@ -410,6 +419,7 @@ static int walk_block(struct kmem_holders *h, unsigned long pfn)
 			err = walk_slab(h, page);
 		else
 			err = walk_page(h, page, pfn);
+		cond_resched();
 	}
 	put_online_mems();
 	return err;
