@@ -3,9 +3,9 @@
  * Which kernel memory each group of kmem has, by slab cache and by call site: the
  * file bc/kmem_holders in debugfs
  *
- * Nothing is recorded for this: memory says by itself which owner it has. Each open
- * of the file walks all pages of the machine, and all objects of each slab, and adds
- * up what it finds. That costs the reader time, and other tasks nothing.
+ * Nothing is recorded for this: the owner of memory is found from its address. Each
+ * open of the file walks all pages of the machine, and all objects of each slab, and
+ * adds up what it finds. That costs the reader time, and other tasks nothing.
  *
  * The walk takes no reference, and no lock that an allocation takes, but for that of
  * vmalloc areas, to look at one at a time. A slab, its vector of owners or an owner
@@ -100,7 +100,7 @@ static bool is_site(const struct codetag *site)
 
 static void show_site(struct seq_file *m, const struct codetag *site)
 {
-	/* Its module does not go away meanwhile. */
+	/* With preemption off, the module of the site is not freed. */
 	preempt_disable();
 	if (site && is_site(site))
 		seq_printf(m, "%s:%u:%s", site->filename, site->lineno,
@@ -155,7 +155,7 @@ static const struct codetag *page_site(struct page *page)
 
 /*
  * The cgroup that has what @owner was charged, with a reference: its own or, if that
- * was removed, the nearest ancestor that was not. %NULL if @owner is none.
+ * was removed, the nearest ancestor that was not. %NULL if @owner is not an owner.
  */
 static struct cgroup *get_cgroup_of(const struct res_owner *owner)
 {
@@ -214,8 +214,8 @@ static struct holder_group *add_group(struct kmem_holders *h, struct cgroup *cgr
 }
 
 /*
- * The group of @owner. Returns 0, -ENOMEM, or -ESRCH if that is the owner of none.
- * An owner that is found is asked about once for as long as it comes in a row.
+ * Finds the group of @owner. Returns 0, -ENOMEM, or -ESRCH if no group has it. The
+ * last owner is remembered, as the next piece of memory most often has the same.
  */
 static int find_group(struct kmem_holders *h, const struct res_owner *owner,
 		      struct holder_group **group)
@@ -238,7 +238,7 @@ static int find_group(struct kmem_holders *h, const struct res_owner *owner,
 	return 0;
 }
 
-/* Adds @bytes that @owner has; what has no owner is none. Returns 0 or -ENOMEM. */
+/* Adds @bytes to what @owner has, if there is an owner. Returns 0 or -ENOMEM. */
 static int add_holding(struct kmem_holders *h, const struct res_owner *owner,
 		       const struct holder_cache *cache, enum kmem_kind kind,
 		       const struct codetag *site, unsigned long count,
@@ -293,7 +293,7 @@ static const struct holder_cache *find_cache(struct kmem_holders *h,
 		       compare_caches);
 }
 
-/* Those that come later have nothing that the walk need know. */
+/* Caches that are created later are not listed: the walk misses their objects. */
 static int list_caches(struct kmem_holders *h)
 {
 	struct kmem_cache *s;
@@ -415,7 +415,7 @@ static int walk_block(struct kmem_holders *h, unsigned long pfn)
 	return err;
 }
 
-/* Areas and stacks, by pages as well: they have their owners as a whole. */
+/* Areas and stacks: each has one owner, and counts as so many pages. */
 static int walk_areas(struct kmem_holders *h)
 {
 	const struct codetag *site;
@@ -451,7 +451,7 @@ static int walk(struct kmem_holders *h)
 	int err = list_caches(h);
 
 	for (pfn = 0; pfn < max_pfn && !err; pfn += MAX_ORDER_NR_PAGES) {
-		/* What was freed may be there again as another group's. */
+		/* An owner may have been freed, and be another group's now. */
 		h->last_owner = NULL;
 		err = walk_block(h, pfn);
 		if (fatal_signal_pending(current))

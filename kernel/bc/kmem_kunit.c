@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * KUnit tests of kmem: whatever is allocated by whatever interface is charged to who
- * asked for it, and returned once.
+ * KUnit tests of kmem: what is allocated, by any interface, is charged to the group
+ * that asked for it, and returned once.
  *
- * A group without a directory acts for them: kunit's threads are the kernel's, and
- * would not be charged for what they do themselves.
+ * The tests act for a group without a directory: kunit's threads are kernel threads,
+ * and would not be charged for what they do themselves.
  */
 
 #include <kunit/test.h>
@@ -436,7 +436,7 @@ static void pages_in_parts(struct kunit *test)
 	free_pages_exact(p, 5 * PAGE_SIZE);
 	expect_nothing(test);
 
-	/* Somebody looks at the first page while all are freed. */
+	/* The first page has another reference while all are freed. */
 	page = alloc_pages(GFP_KERNEL_ACCOUNT, 2);
 	KUNIT_ASSERT_NOT_NULL(test, page);
 	get_page(page);
@@ -511,7 +511,7 @@ static void percpu_memory(struct kunit *test)
 	void __percpu *early[64], *p, *q;
 	int i, n = 0;
 
-	/* The first chunk is older than who could count, and has no owners. */
+	/* The first chunk is older than any controller, and has no owners. */
 	do {
 		p = __alloc_percpu_gfp(4096, 8, GFP_KERNEL_ACCOUNT);
 		KUNIT_ASSERT_TRUE(test, p);
@@ -536,7 +536,7 @@ static void percpu_memory(struct kunit *test)
 	expect_nothing(test);
 }
 
-/* Elements belong to nobody, whoever makes the pool get them. */
+/* Elements are charged to no group, whichever task makes the pool get them. */
 static void mempools(struct kunit *test)
 {
 	struct kmem_cache *s = new_cache(test, SLAB_ACCOUNT);
@@ -604,7 +604,7 @@ static void scopes(struct kunit *test)
 	KUNIT_EXPECT_GT(test, usage(), 0);
 	kfree(p);
 	KUNIT_EXPECT_GT(test, usage(), 0);
-	/* It matters who has allocated it. */
+	/* What counts is the scope in which it was allocated. */
 	bc_set_active(BC_NOBODY);
 	kfree(q);
 	expect_nothing(test);
@@ -982,7 +982,7 @@ static void faults(struct kunit *test)
 	current->bc_refused = false;
 }
 
-/* What a removed group has left is returned; what is done for it is nobody's. */
+/* What a removed group has left is returned; what is done for it is charged to none. */
 static void removed_group(struct kunit *test)
 {
 	struct res_owner *owner = bc_kmem_get_current();
