@@ -98,7 +98,7 @@ static inline bool bc_hurry_begin(void)
 }
 
 /**
- * bc_hurry_end() - the current task holds nothing any more that others wait for
+ * bc_hurry_end() - end what bc_hurry_begin() has begun
  * @outer: what bc_hurry_begin() has returned
  */
 static inline void bc_hurry_end(bool outer)

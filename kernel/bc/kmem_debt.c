@@ -91,7 +91,7 @@ unsigned long kmem_debt_pause(u64 excess, u64 limit)
 
 /**
  * __bc_pay_debt() - have the current task pay what it owes
- * @in_loop: in a loop over pages, where others may wait for what it holds
+ * @in_loop: in a loop over pages, where other tasks may wait for what it holds
  *
  * Context: Task context; sleeps.
  */

@@ -11,7 +11,7 @@
  * vmalloc areas, to look at one at a time. A slab, its vector of owners or an owner
  * may be freed while the walk looks at it. Hence what the walk reads there it copies
  * with copy_from_kernel_nofault(), and compares it before it relies on it: a cache
- * counts if it is one of those there were when the walk began, an owner if it leads
+ * counts if it was in the list of caches when the walk began, an owner if it leads
  * to the counter of a group that cgroup core knows, a call site if it is in the
  * kernel's table of them. So memory that changes hands meanwhile may be missed, or
  * appear with its new owner; the rest is exact.
