@@ -40,7 +40,7 @@ static u64 usage(void)
 	return snap.usage;
 }
 
-/* All of one kind, and so much. */
+/* Usage is @n bytes, all of @kind. */
 static void expect_usage(struct kunit *test, u64 n, unsigned int kind)
 {
 	unsigned int i;
@@ -67,7 +67,7 @@ struct beancounter *kmem_kunit_new_group(void)
 	cgroup_unlock();
 	if (IS_ERR(css))
 		return ERR_CAST(css);
-	/* What cgroup core would have done, as far as it is needed. */
+	/* What cgroup core does for a new css, as far as the tests need it. */
 	css->cgroup = root->cgroup;
 	css->parent = root;
 	css->flags |= CSS_NO_REF;
@@ -81,7 +81,7 @@ void kmem_kunit_end_group(struct beancounter *group)
 	kmem_cgrp_subsys.css_killed(&group->group->css);
 	cgroup_unlock();
 	synchronize_rcu();
-	/* Whatever there was to tell of it has been told. */
+	/* Wait until its events are reported. */
 	while (READ_ONCE(group->flags) & BIT(0))
 		schedule_timeout_uninterruptible(1);
 	__flush_workqueue(system_wq);
@@ -122,7 +122,7 @@ static struct kmem_cache *new_cache(struct kunit *test, slab_flags_t flags)
 	return s;
 }
 
-/* Its name is looked up somewhere, and such things are kept for a while. */
+/* Charges no group: the removal of its name in sysfs may leave dentries behind. */
 static void end_cache(struct kmem_cache *s)
 {
 	struct res_owner *owner = bc_set_active(BC_NOBODY);
