@@ -19,17 +19,18 @@
  * in a loop over pages, what one page takes: a buffer head for each block and a part
  * of a node. Without giving anything up, T tasks that write all the time have an
  * excess x that grows by T * c each 32 s * x * x: after t seconds x ^ 3 is 3 * T * c * t
- * / 32 s / limit. One task with an 8 MB limit and c = 700 is below twice the limit
- * after a day. Above an excess of 9/16 the wait is 10 s and no more, which is
- * T * c each ten seconds. T is bounded, as a new task has to be charged by
+ * / 32 s / limit. Above an excess of 9/16 the wait is 10 s and no more, which is
+ * T * c each ten seconds. One task with an 8 MB limit and c = 700 reaches 9/16 in six
+ * hours, and 1.1 in a day. T is bounded, as a new task has to be charged by
  * GFP_KERNEL; the time is bounded by the number of blocks that the files have. In a
  * loop over pages the wait is no more than that of dirty throttling, as locks are
  * held: 200 ms for each page, which is T * c each 200 ms above an excess of 1/12.
  *
- * Privileged tasks do not wait: what is above the barrier is there for them. Kernel
- * threads do not pay, nor do tasks of other groups that act for this one: the
- * group's own tasks pay for it with their next debt, as it is the excess of the
- * group that counts. A dying task does not pay: it is about to return all.
+ * In kmem, privileged tasks do not wait: what is above the barrier is there for them.
+ * Under memcg's limit, which has no barrier, they do. Kernel threads do not pay, nor
+ * do tasks of other groups that act for this one: the group's own tasks pay for it
+ * with their next debt, as it is the excess of the group that counts. A dying task
+ * does not pay: it is about to return all.
  */
 
 #include <linux/jiffies.h>

@@ -61,15 +61,16 @@ bool kmem_first_try(gfp_t gfp)
  *    task needs to end. (That a task dies is no reason to overrun another group.)
  *    Also what a workqueue allocates for a group, for example to write to the file
  *    of a loop device: the task that wrote to the device may have gone.
- *  - Forced is what may block, but not enter file systems. File systems allocate so
- *    inside of transactions and under locks that other tasks wait for, and some
- *    repeat it until they get it. The group's tasks pay for it: see kmem_debt.c.
+ *  - Forced is what may block, but not enter file systems, unless it is a first try
+ *    that may be refused: see kmem_first_try(). File systems allocate so inside of
+ *    transactions and under locks that other tasks wait for, and some repeat it
+ *    until they get it. The group's tasks pay for it: see kmem_debt.c.
  *  - What is between barrier and limit is for privileged tasks. The lower half of it
  *    is there for ordinary tasks, too, if they have no other way: in a page fault,
- *    which has no error but a signal, and where the allocator has reserves.
- *    What is charged to another group stops at the barrier: packets that arrive
- *    for a listening socket are allocated from the reserves, and any host can
- *    send as many as it likes.
+ *    which has no error but a signal, and where the allocator has reserves. What
+ *    is charged to another group with GFP_ATOMIC stops at the barrier: packets that
+ *    arrive for a listening socket are allocated from the reserves, and any host
+ *    can send as many as it likes.
  *
  * Between bc_limit_save() and bc_limit_restore() a task goes on to the limit. So does
  * a privileged task, which the core sees to.
