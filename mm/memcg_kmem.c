@@ -12,7 +12,7 @@
  * memory, memsw and kmem, and are bounded by the first two. Those of an independent
  * one count in kmem alone, which bounds them. Both return what they have by their own
  * mode, wherever they have been reparented to; so what a group's counters hold is
- * right whatever modes its objcgs are of.
+ * right in whatever modes its objcgs are.
  *
  * The mode of a group is what its current objcg has. A child of the root may change
  * it as long as it has neither children nor kernel memory; any other group has its
@@ -21,8 +21,8 @@
  * none.
  *
  * A change makes the other objcg of the group the current one, and tells the group's
- * tasks. A task that is allocating meanwhile may still charge the old one, as may
- * somebody who acts for the group, and a child that is being removed. Nothing is lost
+ * tasks. A task that is allocating meanwhile may still charge the old one, as may a
+ * task that acts for the group, and a child that is being removed. Nothing is lost
  * by that, but the group's kernel memory then is of both modes until it is freed, and
  * until then the mode cannot be changed again.
  */
@@ -42,19 +42,20 @@
 #include "memcontrol-v1.h"
 #include "memcg_kmem.h"
 
-/* So often a charge is tried again after room was made; or a limit. */
+/* How often a charge, or a write of a limit, is tried again after room was made. */
 #define MEMCG_KMEM_CHARGE_RETRIES	2
 #define MEMCG_KMEM_LIMIT_RETRIES	4
 
 /*
- * Modes do not change, children do not get one, and limits are not set while somebody
- * else holds this. Taken inside of cgroup_mutex, and while a group's file is written.
+ * Protects the modes of groups and their limits: the task that changes a mode, gives
+ * a child its mode or sets a limit holds it. Taken inside of cgroup_mutex, and while a
+ * group's file is written.
  */
 static DEFINE_MUTEX(memcg_kmem_mutex);
 
 /* Room */
 
-/* How few pages there have to be. */
+/* There is room when @counter has no more than @most pages. */
 struct memcg_kmem_room {
 	struct page_counter	*counter;
 	unsigned long		most;
@@ -103,8 +104,8 @@ static bool memcg_kmem_make_room(struct page_counter *full, gfp_t gfp,
 		return false;
 	/*
 	 * What other CPUs have in stock is less than a page each, beside what they just
-	 * freed. It is not waited for, as that may take long where a CPU is kept busy;
-	 * nor are CPUs disturbed by each of many that are refused.
+	 * freed. It is not waited for, as that may take long where a CPU is kept busy.
+	 * Nor does each of many refusals disturb the CPUs.
 	 */
 	if (!time_before(jiffies, READ_ONCE(memcg->kmem_room.not_before)))
 		drain_all_stock(memcg);
@@ -133,10 +134,10 @@ static bool memcg_kmem_is_own(void)
  * @gfp: the flags of the allocation
  * @nr_pages: how many pages
  *
- * As in kmem, some are never refused and may overrun the limit, and some of these are
- * paid for later: see kmem_severity() and kmem_owe(). All others are refused at the
- * limit, in a page fault, too, which handle_mm_fault() then makes a SIGBUS. Where
- * the caller can wait, objects that the group does not use are given up before.
+ * As in kmem, some charges are never refused and may overrun the limit, and some of
+ * these are paid for later: see kmem_severity() and kmem_owe(). All others are refused
+ * at the limit. A page fault that is refused becomes a SIGBUS in handle_mm_fault().
+ * Where the caller can wait, objects that the group does not use are given up before.
  *
  * Context: Any context but NMI; as @gfp says.
  * Return: 0 or -ENOMEM.
@@ -264,8 +265,8 @@ u64 memcg_kmem_independent_read(struct cgroup_subsys_state *css,
 }
 
 /*
- * Whether there is a child, or one is being created: who is on the list and has no mode
- * yet gets the parent's. One that is being removed has no files any more.
+ * Whether there is a child, or one is being created: a child that is on the list and
+ * has no mode yet gets the parent's. One that is being removed has no files any more.
  */
 static bool memcg_kmem_has_children(struct mem_cgroup *memcg)
 {
@@ -289,8 +290,8 @@ static bool memcg_kmem_has_children(struct mem_cgroup *memcg)
  * @cft: the file
  * @val: what is written; all but 0 is 1
  *
- * The seed left open what becomes of children when their parent changes its mind: it
- * cannot, as long as there are any.
+ * The posting of 2011 left open what becomes of children when their parent's mode
+ * changes: it cannot change as long as there are any.
  *
  * Context: Task context; sleeps.
  * Return: 0; -EINVAL if the parent, not being the root, has the other mode; -EBUSY if
@@ -333,10 +334,10 @@ int memcg_kmem_independent_write(struct cgroup_subsys_state *css,
 /**
  * memcg_kmem_inherit() - give a new group its mode
  * @memcg: the group, which is below its parent already
- * @objcg: its objcg, which nobody knows yet
+ * @objcg: its objcg, which no other task knows yet
  *
- * Either this comes first, and who changes the parent's mode finds a child; or the child
- * gets the changed one.
+ * Either this comes first, and a task that changes the parent's mode finds a child; or
+ * the child gets the changed mode.
  *
  * Context: Task context, under cgroup_mutex; sleeps.
  */

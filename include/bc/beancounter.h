@@ -329,8 +329,8 @@ struct res_owner *bc_get_owner(const struct bc_resource *res,
  *	CAP_SYS_ADMIN in the initial namespace, or a higher one
  * @may_block: callbacks may sleep, and other CPUs be waited for
  *
- * Nobody is charged for what an interrupt or a kernel thread does, nor for a
- * task in the root group.
+ * No group is charged for what an interrupt, a kernel thread or a task of the
+ * root group does.
  *
  * A task that is exiting may be in a group that was removed; then the nearest
  * ancestor is charged.
@@ -339,7 +339,7 @@ struct res_owner *bc_get_owner(const struct bc_resource *res,
  * with @may_block.
  * Return: What to keep with the object, for bc_uncharge().
  *
- * * %NULL - Nobody was charged; nothing is to be uncharged.
+ * * %NULL - No group was charged; nothing is to be uncharged.
  * * @res->refused - Refused by a group; nothing has changed but counts of
  *   refusals.
  * * @res->exhausted - Refused by the machine; likewise.

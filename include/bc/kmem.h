@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * kmem: hooks for the allocators, and for who allocates on behalf of a group
+ * kmem: hooks for the allocators, and for code that allocates for a group
  */
 #ifndef _BC_KMEM_H
 #define _BC_KMEM_H
@@ -31,7 +31,8 @@ struct res_owner;
 #define SLAB_BC		SLAB_ACCOUNT
 
 /*
- * For bc_set_active(): nobody is charged. NULL: whoever would be without that.
+ * For bc_set_active(): no group is charged. With NULL the current task's group
+ * is charged and, in an interrupt, no group.
  */
 #define BC_NOBODY	((struct res_owner *)ERR_PTR(-ESRCH))
 
@@ -213,10 +214,10 @@ DECLARE_STATIC_KEY_FALSE(kmem_accounting_key);
 #endif
 
 /**
- * kmem_accounting() - whether anybody counts kernel memory: memcg, or kmem
+ * kmem_accounting() - whether memcg or kmem counts kernel memory
  *
- * The allocators ask this, and who it is only after that: where nobody does,
- * kmem costs them nothing that memcg does not cost.
+ * The allocators ask this first, and only then which of the two counts it:
+ * where neither does, kmem costs them nothing that memcg does not cost.
  *
  * Return: Whether there is, or was, a group of either.
  */
@@ -233,14 +234,14 @@ static __always_inline bool kmem_accounting(void)
  * bc_kmem_charges() - whether the current task charges anything to a group
  *
  * A task of the root group and a kernel thread do not, unless they act for a
- * group: they are told from the others by one word. An interrupt gets the
- * answer of the task that it has interrupted, and asks once more.
+ * group: their bc_owner is %NULL. An interrupt gets the answer of the task that
+ * it has interrupted; the charge itself then asks for the interrupt.
  *
- * The word is the owner of the task's group. It is written by the parent when
+ * bc_owner is the owner of the task's group. It is written by the parent when
  * the task is made, under cgroup_mutex when the task is moved, and by the task
  * itself, which never replaces one group by another: see bc_set_active(). Only
- * its own task follows it, and does so while the group is kept from being
- * removed: see kmem_charge_fastpath().
+ * the task itself uses it, while the owner is kept from being freed: see
+ * kmem_charge_fastpath().
  *
  * Context: Any context but NMI.
  * Return: false: nothing is charged.
@@ -258,14 +259,13 @@ static __always_inline bool bc_kmem_charges(void)
  * bc_kmem_fork() - have a new task charge its group
  * @child: the task, which does not run yet
  * @cset: of the groups that it will be in; cgroup core keeps it from being
- * moved until it
- *	is there
+ *	moved until it is there
  *
  * Context: Task context.
  */
 static inline void bc_kmem_fork(struct task_struct *child, struct css_set *cset)
 {
-	/* Without groups the owner is that of its parent: none. */
+	/* Without groups, bc_owner is copied from the parent: NULL. */
 	if (bc_kmem_online())
 		__bc_kmem_fork(child, cset);
 }
@@ -275,8 +275,8 @@ static inline void bc_kmem_fork(struct task_struct *child, struct css_set *cset)
  * @task: the current task, with PF_EXITING
  *
  * From here on it is not moved any more, but its group can be removed. What the
- * task still charges goes to the group, or to the nearest one above that is
- * there.
+ * task still allocates is charged to the group or, if that was removed, to the
+ * nearest ancestor that was not.
  *
  * Context: Task context.
  */
@@ -294,7 +294,8 @@ static inline void bc_kmem_exit(struct task_struct *task)
  * @order: of the allocation
  *
  * Context: Any context but NMI; as @gfp says.
- * Return: For bc_page_commit(); an errno: they are not to be allocated.
+ * Return: For bc_page_commit(): the owner that was charged, or %NULL. An errno:
+ * the pages must not be allocated.
  */
 static __always_inline struct res_owner * __must_check
 bc_page_charge(gfp_t gfp, unsigned int order)
@@ -306,7 +307,7 @@ bc_page_charge(gfp_t gfp, unsigned int order)
 
 /**
  * bc_page_commit() - note the owner of pages that were charged
- * @page: the first of the pages; %NULL: there were none, and they are uncharged
+ * @page: the first of the pages; %NULL: there are none, the charge is returned
  * @order: as bc_page_charge() was told
  * @owner: what it has returned
  *
@@ -322,7 +323,7 @@ bc_page_commit(struct page *page, unsigned int order, struct res_owner *owner)
 /**
  * bc_page_uncharge() - return what pages were charged, if they were
  * @page: the first of the pages, which are being freed, or given to user memory
- * @order: how many; it does not matter what they were allocated with
+ * @order: of what is uncharged, which may be a part of what was allocated
  *
  * Context: Any context but NMI. No other CPU has the pages any more.
  */
@@ -369,11 +370,11 @@ static inline void bc_vmalloc_uncharge(struct vm_struct *area)
 }
 
 /**
- * bc_slab_post_charge() - charge an object that was allocated long ago
+ * bc_slab_post_charge() - charge an object that was allocated before
  * @p: the object, of a cache or of kmalloc()
  * @flags: as for an allocation
  *
- * One that is charged stays as it is.
+ * An object that is charged already stays as it is.
  *
  * Context: Any context but NMI; as @flags say.
  * Return: Whether it may be kept.
@@ -425,7 +426,8 @@ static inline struct res_owner *bc_slab_owner(const void *p)
  * @gfp: the flags of the allocation
  *
  * Context: Any context but NMI; as @gfp says.
- * Return: For bc_percpu_commit(); an errno: it is not to be allocated.
+ * Return: For bc_percpu_commit(): the owner that was charged, or %NULL. An
+ * errno: the memory must not be allocated.
  */
 static inline struct res_owner * __must_check
 bc_percpu_charge(size_t size, gfp_t gfp)
@@ -437,7 +439,8 @@ bc_percpu_charge(size_t size, gfp_t gfp)
 
 /**
  * bc_percpu_commit() - note the owner of percpu memory that was charged
- * @place: where to; %NULL: there is no place or no memory, and it is uncharged
+ * @place: where to; %NULL: there is no place or no memory, the charge is
+ *	returned
  * @owner: what bc_percpu_charge() has returned
  * @size: as that was told
  *
@@ -468,9 +471,9 @@ static inline void bc_percpu_uncharge(struct res_owner **place, size_t size)
  */
 
 /**
- * bc_kmem_get_current() - whom the current task's kernel memory is charged to
+ * bc_kmem_get_current() - the owner that the current task's memory is charged to
  *
- * For an object that others allocate memory for later on.
+ * For an object for which other tasks or interrupts allocate memory later on.
  *
  * Context: Task context.
  * Return: For bc_set_active(), until bc_kmem_put().
@@ -508,7 +511,7 @@ static inline void bc_kmem_put(struct res_owner *owner)
 
 /**
  * bc_kmem_gives_up() - whether an unused object may be given up now
- * @p: the object, or a part of it, in a list of such
+ * @p: the object, or a part of it, in a list of unused objects
  *
  * A group that makes room gives up what it was charged for, and nothing else:
  * see kernel/bc/kmem_reclaim.c.
@@ -528,20 +531,20 @@ static inline bool bc_kmem_gives_up(const void *p)
 
 /**
  * bc_set_active() - from here on, kernel memory is charged to another group
- * @owner: what to charge: what bc_kmem_get_current() or one like it has
- * returned
- *	and is kept until the end; %BC_NOBODY; or %NULL, to charge the current task's
- *	group again
+ * @owner: what to charge: an owner that bc_kmem_get_current() or the like has
+ *	returned, and that is kept until the end of the scope; %BC_NOBODY; or
+ *	%NULL, to charge the current task's group again
  *
- * What is allocated with __GFP_BC counts. For the current task or, in an
- * interrupt, until that ends. The end of the scope is a call with what this has
- * returned; scopes nest. One that names the task's own group changes nothing.
+ * The scope is the current task's or, in an interrupt, that interrupt's. In it,
+ * what is allocated with __GFP_BC is charged to @owner. A call with what this
+ * one has returned ends the scope; scopes nest. A scope that names the task's
+ * own group changes nothing.
  *
  * A task that charges nothing by itself leaves the allocators' hooks at once,
  * as its bc_owner is %NULL; in a scope it is %BC_NOBODY. Another CPU may move
  * the task to a group meanwhile. Hence the exchanges: the owner of a group,
- * which that CPU has written, stays. If it moves it out of a group, the rest of
- * the scope is charged to nothing.
+ * which that CPU has written, stays. If that CPU moves the task to the root
+ * group, the rest of the scope is charged to no group.
  *
  * Context: Any context but NMI.
  * Return: What was charged before.
@@ -572,9 +575,9 @@ static inline struct res_owner *bc_set_active(struct res_owner *owner)
 /**
  * bc_limit_save() - from here on, be refused at the limit, and not at the barrier
  *
- * For what an ordinary task allocates for others that are in trouble without it:
- * the __GFP_BC_LIMIT of 2006, as a scope, since there is no gfp flag left in some
- * configurations. Scopes nest; interrupts have nothing to do with them.
+ * For what an ordinary task allocates that other tasks need to get out of
+ * trouble: the __GFP_BC_LIMIT of 2006, as a scope, since in some configurations
+ * no gfp flag is left. Scopes nest; they do not apply to interrupts.
  *
  * Context: Task context.
  * Return: For bc_limit_restore().

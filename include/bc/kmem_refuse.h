@@ -21,13 +21,15 @@ DECLARE_STATIC_KEY_FALSE(kmem_refuse_key);
 
 /**
  * struct kmem_room - how a group that may have no more makes room
- * @busy_until: a task does it, and is waited for until then, in jiffies; 0: none
- *	does
- * @wait: for the end of that
- * @not_before: jiffies: no pass begins earlier, as one has found nothing
- * @next: the super block with which the next pass begins, where that matters
- * @debt_not_before: likewise a pass for a debt, which does less: in the low bits of
+ * @busy_until: how long other tasks wait for the task that makes room, in jiffies;
+ *	0: no task does
+ * @wait: where they wait for it
+ * @not_before: no pass begins earlier, as the last one has found nothing; in
  *	jiffies
+ * @next: number of the super block that the next pass begins with, in a group
+ *	without a memcg of its own
+ * @debt_not_before: likewise for a pass that does less, for a debt or in a hurry; the
+ *	low bits of jiffies
  */
 struct kmem_room {
 	atomic_long_t		busy_until;
@@ -96,7 +98,7 @@ static inline bool bc_hurry_begin(void)
 }
 
 /**
- * bc_hurry_end() - the current task holds nothing any more that others wait for
+ * bc_hurry_end() - end what bc_hurry_begin() has begun
  * @outer: what bc_hurry_begin() has returned
  */
 static inline void bc_hurry_end(bool outer)
@@ -107,7 +109,7 @@ static inline void bc_hurry_end(bool outer)
 }
 
 /**
- * bc_fault_verify() - what a page fault came to that was refused kernel memory
+ * bc_fault_verify() - correct the result of a fault that was refused kernel memory
  * @vma: where the fault was
  * @address: the address
  * @flags: FAULT_FLAG_*
@@ -133,7 +135,7 @@ static inline vm_fault_t bc_fault_verify(struct vm_area_struct *vma,
 }
 
 /**
- * bc_refused_enter() - from here on, refusals of kernel memory are of interest
+ * bc_refused_enter() - from here on, note whether kernel memory is refused
  *
  * Context: Task context.
  * Return: For bc_refused_leave().
@@ -150,7 +152,7 @@ static inline bool bc_refused_enter(void)
 }
 
 /**
- * bc_refused_leave() - whether the current task was refused memory since
+ * bc_refused_leave() - whether the current task was refused memory since then
  * @outer: what bc_refused_enter() has returned
  *
  * Context: Task context.
@@ -191,11 +193,11 @@ static inline unsigned int bc_fault_enter(void)
 
 /**
  * bc_fault_leave() - a page fault was handled
- * @fault: what came out
+ * @fault: what the handler and bc_fault_verify() have returned
  * @outer: what bc_fault_enter() has returned
  *
- * A fault that was refused memory cannot be repeated until there is some, and
- * killing another task makes none: it is an error of the task that has caused it.
+ * A fault that was refused memory would be refused again if it was repeated, and
+ * killing another task frees none: it is an error of the task that has caused it.
  *
  * Context: Task context.
  * Return: What to make of it: %VM_FAULT_SIGBUS for %VM_FAULT_OOM after a refusal,

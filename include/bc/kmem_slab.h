@@ -6,11 +6,14 @@
  * each object, in what alignment or the end of the slab would leave unused: see
  * calculate_owner(). Where there is none, and where the flag of an allocation
  * decides, the owner is in the vector that the slab has for such things.
- * KFENCE's objects have one of their own there.
+ * Each of KFENCE's objects has a vector of its own.
  *
- * Neither place is read or written but by the CPU that allocates the object,
- * before any other knows it, and by the one that frees it, when no other does
- * any more: no lock is needed. In a free object it is NULL.
+ * The owner is set by the CPU that allocates the object, before another CPU
+ * knows it, and taken away by the CPU that frees it, when no other CPU knows it
+ * any more. A task that charges or recharges it in between has it alone. So no
+ * lock is needed. In a free object it is NULL. What else reads it keeps the
+ * object from being freed (bc_slab_owner()) or checks what it has read
+ * (kernel/bc/kmem_holders.c).
  */
 #ifndef _BC_KMEM_SLAB_H
 #define _BC_KMEM_SLAB_H
@@ -47,7 +50,7 @@ bc_vector_place(struct kmem_cache *s, struct slab *slab, void *object,
 	return &exts[reciprocal_divide(offset, s->reciprocal_size)].bc;
 }
 
-/* Whether this object has it there. */
+/* Whether this object has its owner behind it. */
 static __always_inline bool bc_slab_has_owner(struct kmem_cache *s,
 					      void *object)
 {
@@ -76,7 +79,7 @@ bc_slab_place(struct kmem_cache *s, struct slab *slab, void *object)
  * @nr: how many objects
  * @p: the objects; a single one may be %NULL, which is not charged
  *
- * Objects with no memory for their owners are left uncharged.
+ * An object is not charged if there is no memory to note its owner.
  *
  * Context: Any context but NMI; as @flags say. After bc_kmem_charges().
  * Return: Whether they may be used. If not, they are to be freed.
@@ -85,8 +88,8 @@ bool __must_check bc_slab_charge(struct kmem_cache *s, gfp_t flags, size_t nr,
 				 void **p);
 
 /*
- * What an object was charged, for the usual one in as few steps as there can
- * be.
+ * Returns what an object was charged. For an object that was not, which is the
+ * usual one, this takes as few steps as possible.
  */
 static __always_inline void bc_object_uncharge(struct kmem_cache *s,
 					       struct slab *slab, void *object)

@@ -26,7 +26,7 @@
  *
  * A charge can be refused in any context, and by many CPUs at a time. It counts
  * the event and puts the group on a list, without a lock; a work item writes the
- * log and wakes up who polls. Events that come until then share one wake-up.
+ * log and wakes up tasks that poll. Events that come until then share one wake-up.
  */
 
 #define pr_fmt(fmt) "bc: " fmt
@@ -467,7 +467,7 @@ struct res_owner *__bc_charge_group(struct beancounter *bc, u64 n,
 /**
  * bc_charge_owner() - charge a group that the current task is not in, perhaps
  * @res: the resource
- * @owner: whom to charge: what bc_get_owner() has returned
+ * @owner: the group's owner, as bc_get_owner() has returned it
  * @n: units, at least 1
  * @severity: see bc_charge()
  * @may_block: see bc_charge()
@@ -536,12 +536,12 @@ struct res_owner *bc_try_charge(const struct bc_resource *res,
 }
 
 /**
- * bc_get_owner() - whom to charge for what is done on behalf of a group
+ * bc_get_owner() - the owner to charge for what is done on behalf of a group
  * @res: the resource
  * @css: the group, as one of @res; %NULL: the current task's
  *
  * Context: Any context but NMI; task context, if @css is %NULL.
- * Return: For bc_charge_owner(), until res_owner_put(); %NULL: nobody is to be
+ * Return: For bc_charge_owner(), until res_owner_put(); %NULL: no group is to be
  * charged.
  */
 struct res_owner *bc_get_owner(const struct bc_resource *res,
@@ -820,9 +820,9 @@ int bc_css_online(struct cgroup_subsys_state *css)
  * @css: its css
  *
  * Leaves what the group holds to its parent. This is the moment of rmdir, and
- * earlier than css_offline(): what was reserved can be lent to somebody else as
+ * earlier than css_offline(): what was reserved can be lent to another group as
  * soon as rmdir has returned. A task that exits may still charge the group, and
- * somebody may still write its files; the engine knows what to do then.
+ * a task may still write its files; the engine knows what to do then.
  *
  * Context: Task context, under cgroup_mutex; once for a css, and for children
  * before their parents.

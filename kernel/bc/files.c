@@ -273,7 +273,7 @@ static ssize_t bc_shares_write(struct kernfs_open_file *of, char *buf,
 	return err ?: nbytes;
 }
 
-/* v1: anything written sets the value back, for everybody. */
+/* v1: anything written resets the value, for all readers. */
 static ssize_t bc_reset_write(struct kernfs_open_file *of, char *buf,
 			      size_t nbytes, loff_t off)
 {

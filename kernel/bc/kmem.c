@@ -14,10 +14,10 @@
  * include/bc/kmem_slab.h), a page in page_ext or, without memcg, in the word of
  * struct page that memcg would have, a vmalloc area and a stack in their
  * vm_struct, percpu memory in its chunk. The CPU that allocates memory sets the
- * owner before any other knows the memory, and the CPU that frees it takes it
- * away when no other does any more; so no lock is needed, and it is returned
- * once. Each subpage of an allocation has its owner for itself: what is
- * allocated as one can be freed in parts.
+ * owner before another CPU knows the memory. The CPU that frees it takes the
+ * owner away when no other CPU knows the memory any more. So no lock is needed,
+ * and a charge is returned once. Each page of an allocation has a word for the
+ * owner: what is allocated as one can be freed in parts.
  *
  * Where there is no room for an owner, the memory is not charged, as in memcg.
  *
@@ -31,11 +31,11 @@
  *
  * Refusals
  *
- * What must not fail does not: see kmem_severity(). All else gets NULL or
- * -ENOMEM and nothing more: no message, no OOM killer. A page fault could only
- * be repeated, which is no use: bc_fault_leave() makes it a SIGBUS. Before all
- * that, the group gives up what it does not use, where the caller can wait for
- * it: see kmem_reclaim.c.
+ * What must not fail is not refused: see kmem_severity(). A refusal is NULL or
+ * -ENOMEM and nothing more: no message, no OOM killer. Repeating a page fault
+ * would be no use: bc_fault_leave() makes it a SIGBUS. Before a refusal the
+ * group gives up what it does not use, where the caller can wait for it: see
+ * kmem_reclaim.c.
  */
 
 #include <linux/capability.h>
@@ -151,7 +151,7 @@ struct cgroup_subsys kmem_cgrp_subsys = {
 /* Charges */
 
 /*
- * Whether anything is charged, @active being what kmem_active() has returned.
+ * Whether a charge goes to any group; @active is what kmem_active() has returned.
  */
 static bool kmem_charges(struct res_owner *active)
 {
@@ -181,8 +181,8 @@ kmem_charge_slowpath(u64 n, enum kmem_kind kind, gfp_t gfp)
 }
 
 /*
- * From this CPU's stock, with preemption off since @owner was read. It is only
- * compared: a slot is open for no group that is gone, nor for what is no owner.
+ * Charges this CPU's stock, with preemption off since @owner was read. @owner is
+ * only compared: no slot is open for a group that is gone, or for BC_NOBODY.
  */
 static __always_inline bool kmem_charge_stock(struct res_owner *owner, u64 n,
 					      enum kmem_kind kind)
@@ -229,9 +229,10 @@ static struct res_owner *kmem_get_memcg_scope(void)
 #endif
 
 /*
- * kmem_charge() in a scope, of kmem's own or of memcg's. Mostly it names the
- * task's own group (events that the task itself watches, buffer heads of its
- * pages), or one that takes turns with it: that has stock here as well.
+ * kmem_charge() in a scope, of kmem's own or of memcg's. Mostly the scope names
+ * the task's own group (events that the task itself watches, buffer heads of
+ * its pages), or a group that is charged on this CPU in turn with it: both have
+ * stock here.
  */
 static struct res_owner *kmem_charge_scope(u64 n, enum kmem_kind kind,
 					   gfp_t gfp)
@@ -265,8 +266,8 @@ static noinline struct res_owner *__kmem_charge(u64 n, enum kmem_kind kind,
 }
 
 /*
- * The usual charge. Returns what was charged; NULL: it is a matter of
- * __kmem_charge().
+ * The usual charge. Returns what was charged; NULL: __kmem_charge() has to be
+ * called.
  */
 static __always_inline struct res_owner *
 kmem_charge_fastpath(u64 n, enum kmem_kind kind)
@@ -277,8 +278,8 @@ kmem_charge_fastpath(u64 n, enum kmem_kind kind)
 	if (unlikely(!in_task() || kmem_in_scope()))
 		return NULL;
 	/*
-	 * The group of a task that is moved can be removed, a grace period
-	 * later.
+	 * When the task is moved, its old group can be removed. The owner stays
+	 * for a grace period, that is, as long as preemption is off.
 	 */
 	preempt_disable();
 	owner = READ_ONCE(current->bc_owner);
@@ -299,7 +300,7 @@ kmem_charge(u64 n, enum kmem_kind kind, gfp_t gfp)
 static noinline void kmem_uncharge_slowpath(struct res_owner *owner, u64 n,
 					    enum kmem_kind kind)
 {
-	/* One lock. */
+	/* Either takes one lock: the kind is noted under that, too. */
 	if (kind == KMEM_SLAB)
 		res_counter_uncharge(owner, n);
 	else
@@ -427,14 +428,14 @@ static bool kmem_page_charged(struct page *page)
 	return page->_unused_slab_obj_exts;
 }
 
-/* Likewise; what a slab has there is none. */
+/* Likewise; the word of a slab is its vector, and no owner. */
 struct res_owner *kmem_page_owner(struct page *page)
 {
 	return (struct res_owner *)READ_ONCE(page->_unused_slab_obj_exts);
 }
 #endif
 
-/* Of what the page allocator can have at all. */
+/* There is no order in the page allocator for which this overflows. */
 static unsigned int kmem_page_bytes(unsigned int order)
 {
 	return (unsigned int)PAGE_SIZE << order;
@@ -453,8 +454,8 @@ void __bc_page_commit(struct page *page, unsigned int order,
 }
 
 /*
- * Pages that are freed together were charged together, or a single one was not
- * at all: they have the same owner.
+ * Pages that are freed together were charged together, so that they have the
+ * same owner; or it is a single page.
  */
 void __bc_page_uncharge(struct page *page, unsigned int order)
 {
@@ -488,8 +489,8 @@ void __bc_vmalloc_uncharge(struct vm_struct *area)
 /* Slab objects */
 
 /*
- * bc_slab_place(), where the slab is not at hand, and looked for only if it is
- * needed.
+ * bc_slab_place() for a caller that does not know the slab: it is looked for
+ * only if it is needed.
  */
 static __always_inline struct res_owner **
 kmem_object_place(struct kmem_cache *s, void *object)
@@ -498,14 +499,14 @@ kmem_object_place(struct kmem_cache *s, void *object)
 
 	if (bc_slab_has_owner(s, object))
 		return bc_slab_place(s, NULL, object);
-	/* It cannot be anything but a slab's. */
+	/* An object of a cache is always in a slab. */
 	folio = virt_to_folio(object);
 	return bc_slab_place(s, folio_slab(folio), object);
 }
 
 /*
- * The place for the owner of an object; made, if there is none yet but
- * something to be charged.
+ * The place for the owner of an object. If there is none yet, it is made, unless
+ * no group would be charged anyway.
  */
 static struct res_owner **kmem_make_place(struct kmem_cache *s, void *object,
 					  gfp_t flags)
@@ -561,8 +562,8 @@ static noinline bool kmem_slab_charge_slowpath(struct kmem_cache *s,
 }
 
 /*
- * There was less than an object in stock: a slow path, with preemption off as
- * yet.
+ * There was less than an object in stock: undo that, and take the slow path.
+ * Preemption is still off.
  */
 static noinline bool kmem_slab_charge_undo(struct kmem_cache *s, gfp_t flags,
 					   void *object, struct res_slot *slot)
@@ -573,8 +574,9 @@ static noinline bool kmem_slab_charge_undo(struct kmem_cache *s, gfp_t flags,
 }
 
 /*
- * The one path that has to be short: kmem_charge_fastpath(), but with what it
- * calls where nothing is left to be done, so that no register has to be saved.
+ * The one path that has to be short. It does what kmem_charge_fastpath() does,
+ * but calls functions only where nothing is left to be done after them, so that
+ * no register has to be saved.
  */
 bool bc_slab_charge(struct kmem_cache *s, gfp_t flags, size_t nr, void **p)
 {
@@ -660,7 +662,7 @@ static struct res_owner **kmem_slab_place(const void *p)
 	return bc_slab_place(s, slab, nearest_obj(s, slab, kasan_reset_tag(p)));
 }
 
-/* What is charged for the object has its owner stay. */
+/* The owner stays as long as the object is charged to it. */
 struct res_owner *__bc_slab_owner(const void *p)
 {
 	struct res_owner **place = kmem_slab_place(p);
@@ -691,7 +693,7 @@ bool __bc_slab_recharge(void *p, gfp_t flags)
 	return true;
 }
 
-/* Percpu memory, which is vmalloced in great chunks. */
+/* Percpu memory, which the kernel allocates with vmalloc(), in large chunks */
 
 struct res_owner *__bc_percpu_charge(size_t size, gfp_t gfp)
 {
@@ -724,7 +726,7 @@ struct res_owner *__bc_kmem_get_current(void)
 	struct res_owner *owner = kmem_active();
 
 	if (owner) {
-		/* Whoever has made it active keeps it. */
+		/* The code that has set it active holds a reference. */
 		if (owner != BC_NOBODY)
 			WARN_ON_ONCE(!res_owner_tryget(owner));
 		return owner;
@@ -742,7 +744,7 @@ struct res_owner *__bc_kmem_get_of(struct cgroup_subsys_state *css)
 
 	rcu_read_lock();
 	ours = cgroup_e_css(css->cgroup, &kmem_cgrp_subsys);
-	/* Of another hierarchy we would get the root here. */
+	/* With kmem in another hierarchy this is kmem's root group. */
 	if (ours->cgroup->root == css->cgroup->root)
 		owner = bc_get_owner(&kmem_resource, ours) ?: BC_NOBODY;
 	rcu_read_unlock();

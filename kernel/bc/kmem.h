@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Between the files of kmem; not for others
+ * What the files of kmem share; not for other controllers
  */
 #ifndef _KERNEL_BC_KMEM_H
 #define _KERNEL_BC_KMEM_H
@@ -25,8 +25,8 @@ struct kmem_group {
 };
 
 /*
- * What the file "stat" tells apart. Slab objects are what is none of the
- * others.
+ * The kinds of memory in the file "stat". Slab objects are what is neither page
+ * nor vmalloc.
  */
 enum kmem_kind {
 	KMEM_PAGE,

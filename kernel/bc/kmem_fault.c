@@ -58,7 +58,7 @@ static bool kmem_fault_mapped(struct mm_struct *mm, unsigned long address,
 	pte = pte_offset_map(pmd, address);
 	if (!pte)
 		return false;
-	/* It has; sparse does not know. */
+	/* pte_offset_map() has taken it; sparse does not know. */
 	__acquire(RCU);
 	pteval = ptep_get_lockless(pte);
 	mapped = pte_present(pteval) && (!write || pte_write(pteval));
@@ -67,7 +67,7 @@ static bool kmem_fault_mapped(struct mm_struct *mm, unsigned long address,
 }
 
 /**
- * kmem_fault_verify() - what a page fault came to that was refused kernel
+ * kmem_fault_verify() - correct the result of a fault that was refused kernel
  * memory
  * @vma: where the fault was
  * @address: the address
@@ -97,10 +97,10 @@ vm_fault_t kmem_fault_verify(struct vm_area_struct *vma, unsigned long address,
 		return fault;
 	if (fault & VM_FAULT_ERROR & ~VM_FAULT_OOM)
 		return fault;
-	/* A fault with neither of them has mapped a page, or says why not. */
+	/* A fault with neither of them has mapped a page. */
 	if (!(fault & (VM_FAULT_OOM | VM_FAULT_NOPAGE)))
 		return fault;
-	/* Its tables are not as others; its faults hide nothing. */
+	/* hugetlb has its own page tables, and its faults hide no refusal. */
 	if (is_vm_hugetlb_page(vma))
 		return fault;
 
@@ -111,7 +111,7 @@ vm_fault_t kmem_fault_verify(struct vm_area_struct *vma, unsigned long address,
 }
 
 /**
- * kmem_fault_error() - what a page fault is that could not have its kernel memory
+ * kmem_fault_error() - the error of a page fault that was refused kernel memory
  * @fault: with %VM_FAULT_OOM
  *
  * Context: Task context, after a refusal in this fault.

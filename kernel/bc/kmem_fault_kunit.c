@@ -24,11 +24,11 @@
 
 #include "kmem_kunit.h"
 
-/* What each page table maps, and how many of them the tests use. */
+/* How much a page table maps, and how many page tables the tests use. */
 #define STRIDE	PMD_SIZE
 #define STRIDES	4
 
-/* KUnit compares numbers, and to sparse a vm_fault_t is none. */
+/* KUnit compares integers; for sparse, vm_fault_t is not an integer type. */
 #define expect_fault(test, expected, seen)				\
 	KUNIT_EXPECT_EQ(test, (__force unsigned int)(expected),		\
 			(__force unsigned int)(seen))
@@ -49,20 +49,20 @@ static vm_fault_t insert(struct vm_fault *vmf, unsigned long address)
 			      page_to_pfn(virt_to_page(page)));
 }
 
-/* As most: what became of it is said. */
+/* As most drivers: returns what has become of the fault. */
 static vm_fault_t driver_plain(struct vm_fault *vmf)
 {
 	return insert(vmf, vmf->address);
 }
 
-/* TTM's, for the first page. */
+/* As TTM for the first page: hides that a page table was refused. */
 static vm_fault_t driver_hides(struct vm_fault *vmf)
 {
 	insert(vmf, vmf->address);
 	return VM_FAULT_NOPAGE;
 }
 
-/* TTM's, for a page that it maps in advance. */
+/* As TTM for a page that it maps in advance: a refusal fails the fault. */
 static vm_fault_t driver_ahead(struct vm_fault *vmf)
 {
 	vm_fault_t fault = insert(vmf, vmf->address);
@@ -79,13 +79,13 @@ static bool refused_object(void)
 	return !p;
 }
 
-/* Has wanted something, and does without. */
+/* Is refused an object, and maps the page without it. */
 static vm_fault_t driver_does_without(struct vm_fault *vmf)
 {
 	return refused_object() ? insert(vmf, vmf->address) : VM_FAULT_SIGSEGV;
 }
 
-/* Has wanted something, and hopes for the next time. */
+/* Is refused an object, and has the fault repeated. */
 static vm_fault_t driver_hopes(struct vm_fault *vmf)
 {
 	return refused_object() ? VM_FAULT_NOPAGE : VM_FAULT_SIGSEGV;
@@ -145,7 +145,7 @@ static void set_limit(struct kunit *test, u64 limit)
 			res_counter_set_limit(&bc->counter, limit, false));
 }
 
-/* A fault of a task in the group, once. */
+/* Handles one fault, for which the group is charged. */
 static vm_fault_t fault(unsigned long address, unsigned int flags)
 {
 	struct mm_struct *mm = current->mm;
@@ -177,10 +177,10 @@ static void map(struct kunit *test)
 	KUNIT_ASSERT_NE(test, 0, address);
 	KUNIT_ASSERT_FALSE(test, IS_ERR_VALUE(address));
 	start = ALIGN(address, STRIDE);
-	/* One table is to hold the tables of all strides. */
+	/* All strides are to have their tables in one PMD table. */
 	if (start / PUD_SIZE != (start + STRIDES * STRIDE - 1) / PUD_SIZE)
 		start = ALIGN(start, PUD_SIZE);
-	/* That one, and those above: */
+	/* Allocates that one, and the tables above it: */
 	driver = driver_plain;
 	assert_fault(test, VM_FAULT_NOPAGE, fault(start, 0));
 }
@@ -200,7 +200,7 @@ static void unmap(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, usage());
 }
 
-/* The page table is refused, and the handler does not say so. */
+/* The page table is refused, and the handler hides that. */
 static void hidden_refusal(struct kunit *test)
 {
 	u8 byte;
@@ -209,7 +209,7 @@ static void hidden_refusal(struct kunit *test)
 	set_limit(test, 0);
 	driver = driver_plain;
 	expect_fault(test, VM_FAULT_SIGBUS, fault(start + STRIDE, 0));
-	/* One page is for __do_fault(), which has a table ready before. */
+	/* __do_fault() allocates one table before it calls the handler. */
 	set_limit(test, usage() + PAGE_SIZE);
 	expect_fault(test, VM_FAULT_SIGBUS, fault(start + STRIDE, 0));
 	driver = driver_hides;
@@ -234,7 +234,7 @@ static void hidden_refusal(struct kunit *test)
 	unmap(test);
 }
 
-/* The page is there, and what the handler was refused was for another one. */
+/* The page is mapped; what the handler was refused was for another page. */
 static void refusal_ahead(struct kunit *test)
 {
 	map(test);
@@ -265,7 +265,7 @@ static void read_only_page(struct kunit *test)
 	unmap(test);
 }
 
-/* Something else is refused. */
+/* The handler is refused an object, and not a page table. */
 static void refused_object_in_fault(struct kunit *test)
 {
 	map(test);
@@ -280,7 +280,7 @@ static void refused_object_in_fault(struct kunit *test)
 	unmap(test);
 }
 
-/* What a fault says of itself is left alone where it was not about memory. */
+/* Results that do not say that memory was lacking are left alone. */
 static void other_results(struct kunit *test)
 {
 	static const vm_fault_t results[] = {

@@ -3,15 +3,15 @@
  * Which kernel memory each group of kmem has, by slab cache and by call site: the
  * file bc/kmem_holders in debugfs
  *
- * Nothing is recorded for this: memory says by itself which owner it has. Each open
- * of the file walks all pages of the machine, and all objects of each slab, and adds
- * up what it finds. That costs the reader time, and other tasks nothing.
+ * Nothing is recorded for this: the owner of memory is found from its address. Each
+ * open of the file walks all pages of the machine, and all objects of each slab, and
+ * adds up what it finds. That costs the reader time, and other tasks nothing.
  *
  * The walk takes no reference, and no lock that an allocation takes, but for that of
  * vmalloc areas, to look at one at a time. A slab, its vector of owners or an owner
  * may be freed while the walk looks at it. Hence what the walk reads there it copies
  * with copy_from_kernel_nofault(), and compares it before it relies on it: a cache
- * counts if it is one of those there were when the walk began, an owner if it leads
+ * counts if it was in the list of caches when the walk began, an owner if it leads
  * to the counter of a group that cgroup core knows, a call site if it is in the
  * kernel's table of them. So memory that changes hands meanwhile may be missed, or
  * appear with its new owner; the rest is exact.
@@ -104,7 +104,7 @@ static void show_site(struct seq_file *m, const struct codetag *site)
 	struct codetag copy;
 	bool known;
 
-	/* Its module does not go away meanwhile; and it may be none at all. */
+	/* With preemption off its module is not freed; and it may be no site. */
 	preempt_disable();
 	known = site && is_site(site) &&
 		!copy_from_kernel_nofault(&copy, site, sizeof(copy)) &&
@@ -164,7 +164,7 @@ static const struct codetag *page_site(struct page *page)
 
 /*
  * The cgroup that has what @owner was charged, with a reference: its own or, if that
- * was removed, the nearest ancestor that was not. %NULL if @owner is none.
+ * was removed, the nearest ancestor that was not. %NULL if @owner is not an owner.
  */
 static struct cgroup *get_cgroup_of(const struct res_owner *owner)
 {
@@ -223,8 +223,8 @@ static struct holder_group *add_group(struct kmem_holders *h, struct cgroup *cgr
 }
 
 /*
- * The group of @owner. Returns 0, -ENOMEM, or -ESRCH if that is the owner of none.
- * An owner that is found is asked about once for as long as it comes in a row.
+ * Finds the group of @owner. Returns 0, -ENOMEM, or -ESRCH if no group has it. The
+ * last owner is remembered, as the next piece of memory most often has the same.
  */
 static int find_group(struct kmem_holders *h, const struct res_owner *owner,
 		      struct holder_group **group)
@@ -247,7 +247,7 @@ static int find_group(struct kmem_holders *h, const struct res_owner *owner,
 	return 0;
 }
 
-/* Adds @bytes that @owner has; what has no owner is none. Returns 0 or -ENOMEM. */
+/* Adds @bytes to what @owner has, if there is an owner. Returns 0 or -ENOMEM. */
 static int add_holding(struct kmem_holders *h, const struct res_owner *owner,
 		       const struct holder_cache *cache, enum kmem_kind kind,
 		       const struct codetag *site, unsigned long count,
@@ -302,7 +302,7 @@ static const struct holder_cache *find_cache(struct kmem_holders *h,
 		       compare_caches);
 }
 
-/* Those that come later have nothing that the walk need know. */
+/* Caches that are created later are not listed: the walk misses their objects. */
 static int list_caches(struct kmem_holders *h)
 {
 	struct kmem_cache *s;
@@ -425,7 +425,7 @@ static int walk_block(struct kmem_holders *h, unsigned long pfn)
 	return err;
 }
 
-/* Areas and stacks, by pages as well: they have their owners as a whole. */
+/* Areas and stacks: each has one owner, and counts as so many pages. */
 static int walk_areas(struct kmem_holders *h)
 {
 	const struct codetag *site;
@@ -461,7 +461,7 @@ static int walk(struct kmem_holders *h)
 	int err = list_caches(h);
 
 	for (pfn = 0; pfn < max_pfn && !err; pfn += MAX_ORDER_NR_PAGES) {
-		/* What was freed may be there again as another group's. */
+		/* An owner may have been freed, and be another group's now. */
 		h->last_owner = NULL;
 		err = walk_block(h, pfn);
 		if (fatal_signal_pending(current))

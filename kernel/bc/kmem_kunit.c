@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * KUnit tests of kmem: whatever is allocated by whatever interface is charged to who
- * asked for it, and returned once.
+ * KUnit tests of kmem: what is allocated, by any interface, is charged to the group
+ * that asked for it, and returned once.
  *
- * A group without a directory acts for them: kunit's threads are the kernel's, and
- * would not be charged for what they do themselves.
+ * The tests act for a group without a directory: kunit's threads are kernel threads,
+ * and would not be charged for what they do themselves.
  */
 
 #include <kunit/test.h>
@@ -40,7 +40,7 @@ static u64 usage(void)
 	return snap.usage;
 }
 
-/* All of one kind, and so much. */
+/* Usage is @n bytes, all of @kind. */
 static void expect_usage(struct kunit *test, u64 n, unsigned int kind)
 {
 	unsigned int i;
@@ -67,7 +67,7 @@ struct beancounter *kmem_kunit_new_group(void)
 	cgroup_unlock();
 	if (IS_ERR(css))
 		return ERR_CAST(css);
-	/* What cgroup core would have done, as far as it is needed. */
+	/* What cgroup core does for a new css, as far as the tests need it. */
 	css->cgroup = root->cgroup;
 	css->parent = root;
 	css->flags |= CSS_NO_REF;
@@ -81,7 +81,7 @@ void kmem_kunit_end_group(struct beancounter *group)
 	kmem_cgrp_subsys.css_killed(&group->group->css);
 	cgroup_unlock();
 	synchronize_rcu();
-	/* Whatever there was to tell of it has been told. */
+	/* Wait until its events are reported. */
 	while (READ_ONCE(group->flags) & BIT(0))
 		schedule_timeout_uninterruptible(1);
 	__flush_workqueue(system_wq);
@@ -122,7 +122,7 @@ static struct kmem_cache *new_cache(struct kunit *test, slab_flags_t flags)
 	return s;
 }
 
-/* Its name is looked up somewhere, and such things are kept for a while. */
+/* Charges no group: the removal of its name in sysfs may leave dentries behind. */
 static void end_cache(struct kmem_cache *s)
 {
 	struct res_owner *owner = bc_set_active(BC_NOBODY);
@@ -165,8 +165,8 @@ static void slab_objects(struct kunit *test)
 }
 
 /*
- * Whatever their size, and wherever there is room for owners: objects are written to from end
- * to end, and neither they nor their owners come to harm. Caches may be merged.
+ * Objects of all sizes, with owners behind them or in vectors, are written to from
+ * end to end: neither they nor their owners are damaged. Caches may be merged.
  */
 static void slab_sizes(struct kunit *test)
 {
@@ -352,7 +352,7 @@ static void kmalloc_and_krealloc(struct kunit *test)
 	kvfree(p);
 	p = kvmalloc(10000000, GFP_KERNEL_ACCOUNT);
 	KUNIT_ASSERT_NOT_NULL(test, p);
-	/* It may be of huge pages, if they are at hand. */
+	/* It may consist of huge pages, and be rounded up to these. */
 	KUNIT_EXPECT_GE(test, usage(), 10000000);
 	expect_usage(test, usage(), VMALLOC);
 	kvfree(p);
@@ -436,7 +436,7 @@ static void pages_in_parts(struct kunit *test)
 	free_pages_exact(p, 5 * PAGE_SIZE);
 	expect_nothing(test);
 
-	/* Somebody looks at the first page while all are freed. */
+	/* The first page has another reference while all are freed. */
 	page = alloc_pages(GFP_KERNEL_ACCOUNT, 2);
 	KUNIT_ASSERT_NOT_NULL(test, page);
 	get_page(page);
@@ -495,7 +495,7 @@ static void vmalloc_areas(struct kunit *test)
 	vfree(q);
 	expect_nothing(test);
 
-	/* A part of it that was had is returned. */
+	/* An area is refused as a whole. */
 	KUNIT_EXPECT_EQ(test, 0, res_counter_set_limit(&bc->counter,
 						       10 * PAGE_SIZE, false));
 	KUNIT_EXPECT_NULL(test, vmalloc_bc(11 * PAGE_SIZE));
@@ -511,7 +511,7 @@ static void percpu_memory(struct kunit *test)
 	void __percpu *early[64], *p, *q;
 	int i, n = 0;
 
-	/* The first chunk is older than who could count, and has no owners. */
+	/* The first chunk is older than any controller, and has no owners. */
 	do {
 		p = __alloc_percpu_gfp(4096, 8, GFP_KERNEL_ACCOUNT);
 		KUNIT_ASSERT_TRUE(test, p);
@@ -536,7 +536,7 @@ static void percpu_memory(struct kunit *test)
 	expect_nothing(test);
 }
 
-/* Elements belong to nobody, whoever makes the pool get them. */
+/* Elements are charged to no group, whichever task makes the pool get them. */
 static void mempools(struct kunit *test)
 {
 	struct kmem_cache *s = new_cache(test, SLAB_ACCOUNT);
@@ -553,7 +553,7 @@ static void mempools(struct kunit *test)
 	for (i = 0; i < ARRAY_SIZE(p); i++)
 		mempool_free(p[i], pool);
 	expect_nothing(test);
-	/* Afterwards, as before. */
+	/* The pool's scopes have ended. */
 	KUNIT_EXPECT_PTR_EQ(test, bc->counter.owner, current->bc_active);
 	mempool_destroy(pool);
 	end_cache(s);
@@ -587,14 +587,14 @@ static void scopes(struct kunit *test)
 	p = kmalloc(100, GFP_KERNEL_ACCOUNT);
 	expect_nothing(test);
 	KUNIT_EXPECT_PTR_EQ(test, BC_NOBODY, bc_set_active(NULL));
-	/* Hooks are left at once, but in scopes. */
+	/* Outside of scopes this kernel thread leaves the hooks at once. */
 	KUNIT_EXPECT_NULL(test, current->bc_owner);
 	KUNIT_EXPECT_FALSE(test, bc_kmem_charges());
 	KUNIT_EXPECT_NULL(test, bc_set_active(owner));
 	KUNIT_EXPECT_TRUE(test, bc_kmem_charges());
 	KUNIT_EXPECT_PTR_EQ(test, owner, bc_set_active(NULL));
 	KUNIT_EXPECT_FALSE(test, bc_kmem_charges());
-	/* This is a kernel thread's own. */
+	/* A kernel thread has no group of its own to charge. */
 	KUNIT_EXPECT_PTR_EQ(test, BC_NOBODY, bc_kmem_get_current());
 	q = kmalloc(100, GFP_KERNEL_ACCOUNT);
 	expect_nothing(test);
@@ -604,7 +604,7 @@ static void scopes(struct kunit *test)
 	KUNIT_EXPECT_GT(test, usage(), 0);
 	kfree(p);
 	KUNIT_EXPECT_GT(test, usage(), 0);
-	/* It matters who has allocated it. */
+	/* What counts is the scope in which it was allocated. */
 	bc_set_active(BC_NOBODY);
 	kfree(q);
 	expect_nothing(test);
@@ -632,7 +632,7 @@ static void *from_irq(struct res_owner *active, void *freed)
 {
 	in_irq.active = active;
 	in_irq.freed = freed;
-	/* Not a hard one: where interrupts are threads, allocators are theirs. */
+	/* No hard interrupt: with PREEMPT_RT, these must not allocate. */
 	in_irq.work = IRQ_WORK_INIT(irq_alloc);
 	irq_work_queue(&in_irq.work);
 	irq_work_sync(&in_irq.work);
@@ -643,7 +643,7 @@ static void interrupts(struct kunit *test)
 {
 	void *p;
 
-	/* Whatever the task does that was interrupted. */
+	/* The scope of the interrupted task does not count. */
 	p = from_irq(NULL, kmalloc(100, GFP_KERNEL_ACCOUNT));
 	KUNIT_ASSERT_NOT_NULL(test, p);
 	expect_nothing(test);
@@ -717,11 +717,11 @@ static void severities(struct kunit *test)
 	bc_limit_restore(outer);
 	KUNIT_EXPECT_EQ(test, 12, n);
 	KUNIT_EXPECT_EQ(test, 12, fill(s, GFP_KERNEL, p, n, 40));
-	/* What cannot wait has nothing of that where another group pays. */
+	/* Above the barrier GFP_ATOMIC gets nothing if another group is charged. */
 	KUNIT_EXPECT_EQ(test, 12, fill(s, GFP_ATOMIC, p, n, 40));
 	KUNIT_EXPECT_EQ(test, BC_BARRIER, kmem_severity(GFP_ATOMIC, false));
 	KUNIT_EXPECT_EQ(test, BC_HALFWAY, kmem_severity(GFP_ATOMIC, true));
-	/* Faults leave half of it to the administrator. */
+	/* Page faults leave the upper half to privileged tasks. */
 	current->bc_fault = true;
 	n = fill(s, GFP_KERNEL, p, n, 40);
 	current->bc_fault = false;
@@ -730,7 +730,7 @@ static void severities(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, n, fill(s, GFP_KERNEL, p, n, 40));
 	restore(old);
 
-	/* The privileged go up to the limit, and none goes beyond ... */
+	/* Privileged tasks go up to the limit, and no task goes beyond ... */
 	n = fill(s, GFP_KERNEL, p, n, 40);
 	KUNIT_EXPECT_EQ(test, 20, n);
 	outer = bc_limit_save();
@@ -793,10 +793,10 @@ static void first_tries(struct kunit *test)
 	KUNIT_EXPECT_NULL(test, kmem_cache_alloc(s, GFP_NOWAIT));
 	KUNIT_EXPECT_NULL(test, kmem_cache_alloc(s, GFP_KERNEL | __GFP_NORETRY |
 						    __GFP_NOWARN));
-	/* Also where another one would be forced. */
+	/* Also if a charge that is no first try would be forced. */
 	KUNIT_EXPECT_NULL(test, kmem_cache_alloc(s, GFP_NOFS | __GFP_NORETRY |
 						    __GFP_NOWARN));
-	/* A fault may have come to an end by that. */
+	/* A page fault must see the refusal all the same. */
 	KUNIT_EXPECT_TRUE(test, current->bc_refused);
 	current->bc_refused = false;
 	usage();
@@ -816,7 +816,7 @@ static void first_tries(struct kunit *test)
 	end_cache(s);
 }
 
-/* With a limit alone there is something above the barrier. */
+/* With a limit alone there is a barrier below it. */
 static void default_barrier(struct kunit *test)
 {
 	const u64 gap = SZ_64M;
@@ -836,7 +836,7 @@ static void default_barrier(struct kunit *test)
 						       RES_COUNTER_MAX, false));
 	usage();
 	KUNIT_EXPECT_EQ(test, RES_COUNTER_MAX, snap.barrier);
-	/* One that was written stays, and so does none that was written. */
+	/* A barrier that was written stays, also if "max" was written. */
 	KUNIT_EXPECT_EQ(test, 0, res_counter_set_barrier(&bc->counter,
 							 RES_COUNTER_MAX));
 	KUNIT_EXPECT_EQ(test, 0, res_counter_set_limit(&bc->counter, SZ_8M, false));
@@ -917,7 +917,7 @@ static void pauses_end(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, passes, 6);
 }
 
-/* Refused before anything is looked for; and what was had in vain is returned. */
+/* Refused before pages are looked for; a charge without pages is returned. */
 static void refused_pages(struct kunit *test)
 {
 	struct page *page;
@@ -933,7 +933,7 @@ static void refused_pages(struct kunit *test)
 	KUNIT_EXPECT_NULL(test, alloc_pages(GFP_KERNEL_ACCOUNT, 1));
 	expect_usage(test, 2 * PAGE_SIZE, PAGE);
 	__free_pages(page, 1);
-	/* More than there can be of one piece: not a matter of ours. */
+	/* A larger order than there is: mainline refuses that before the charge. */
 	KUNIT_EXPECT_NULL(test, alloc_pages(GFP_KERNEL_ACCOUNT | __GFP_NOWARN,
 					    MAX_PAGE_ORDER + 1));
 	expect_nothing(test);
@@ -944,7 +944,7 @@ static void faults(struct kunit *test)
 	unsigned int fault, inner;
 	bool outer;
 
-	/* What was before has nothing to do with it. */
+	/* A refusal before the fault does not count. */
 	current->bc_refused = true;
 	fault = bc_fault_enter();
 	KUNIT_EXPECT_TRUE(test, current->bc_fault);
@@ -958,10 +958,10 @@ static void faults(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, res_counter_set_limit(&bc->counter, 0, false));
 	fault = bc_fault_enter();
 	KUNIT_EXPECT_NULL(test, kmalloc(100, GFP_KERNEL_ACCOUNT));
-	/* Others ask in between. */
+	/* A nested question for refusals in between. */
 	outer = bc_refused_enter();
 	KUNIT_EXPECT_FALSE(test, bc_refused_leave(outer));
-	/* And another fault, with an end of its own. */
+	/* And a nested fault, which has a result of its own. */
 	inner = bc_fault_enter();
 	KUNIT_EXPECT_FALSE(test, current->bc_refused);
 	KUNIT_EXPECT_TRUE(test, bc_fault_leave(VM_FAULT_OOM, inner) ==
@@ -972,7 +972,7 @@ static void faults(struct kunit *test)
 				(VM_FAULT_SIGBUS | VM_FAULT_MAJOR));
 	KUNIT_EXPECT_FALSE(test, current->bc_fault);
 
-	/* A fault that has found another way was not in need of it ... */
+	/* A fault that has succeeded after a refusal is left alone ... */
 	current->bc_refused = false;
 	fault = bc_fault_enter();
 	KUNIT_EXPECT_NULL(test, kmalloc(100, GFP_KERNEL_ACCOUNT));
@@ -982,7 +982,7 @@ static void faults(struct kunit *test)
 	current->bc_refused = false;
 }
 
-/* What a removed group has left is returned; what is done for it is nobody's. */
+/* What a removed group has left is returned; what is done for it is charged to none. */
 static void removed_group(struct kunit *test)
 {
 	struct res_owner *owner = bc_kmem_get_current();
@@ -1005,7 +1005,7 @@ static void removed_group(struct kunit *test)
 	kfree(p);
 	__free_pages(page, 1);
 	vfree(area);
-	/* Others may have come or gone meanwhile; but not so much. */
+	/* Other groups' usage may have changed meanwhile, but not by so much. */
 	KUNIT_EXPECT_LE(test, atomic64_read(&bc->counter.root->usage),
 			all - (s64)left / 2);
 	bc_set_active(NULL);

@@ -3,17 +3,17 @@
  * Charges of kmem that the fast path does not make, and what its groups give up
  *
  * How hard a charge insists, how room is made and how debts are paid is the same
- * for kmem and memcg's limit: see kmem_refuse.c, kmem_room.c and kmem_debt.c. Here
- * is what of it is kmem's own: which group, which bound, and which objects.
+ * for kmem and memcg's limit: see kmem_refuse.c, kmem_room.c and kmem_debt.c. This
+ * file has what differs for kmem: which group, which bound, and which objects.
  *
  * A group whose cgroup is a memory cgroup, too, gives up objects and page cache of
  * that. Any other group may share a memcg, or have none. It gives up unused dentries
- * and inodes that tasks of it, or of groups below, were charged for, and no others:
- * each such object knows its owner. (And some page cache of its task's memcg, if that
- * is in another hierarchy, and not the root.) They are looked for in the lists that super
- * blocks have of their unused objects. There they stand between those of others, which
- * go to the lists' ends: that looks as if they had been used, and is all that is
- * done to them. A pass looks at a bounded number, and the next one goes on from
+ * and inodes that it, or a group below it, was charged for, and no others: each such
+ * object knows its owner. It also gives up some page cache of its task's memcg, if
+ * that is in another hierarchy, and not the root. The dentries and inodes are looked
+ * for in the lists that super blocks have of their unused objects. Other groups'
+ * objects in these lists are moved to the lists' ends, as if they had been used, and
+ * stay. A pass looks at a bounded number of objects; the next pass goes on from
  * there.
  */
 
@@ -49,8 +49,8 @@
 #define KMEM_SCAN_PASS		32768
 
 /*
- * A super block counts as so many objects, whatever it has, as tenants can mount as
- * many as they like; and so do some that are passed over.
+ * A super block counts as so many objects, however few it has, as tenants can mount
+ * as many as they like. Of those that are passed over, one in KMEM_SCAN_SKIP counts.
  */
 #define KMEM_SCAN_COST		16
 #define KMEM_SCAN_SKIP		64
@@ -97,7 +97,7 @@ struct res_owner *kmem_charge_as(struct res_owner *active, u64 n, gfp_t gfp)
 	if (in_task())
 		gfp = current_gfp_context(gfp);
 	severity = kmem_severity(gfp, own);
-	/* It may hold what others wait for: no drain before it is given. */
+	/* The task may hold locks that other tasks wait for: wait for no drain. */
 	if (severity == BC_FORCE)
 		may_block = false;
 	if (severity == BC_FORCE || kmem_first_try(gfp)) {
@@ -149,7 +149,7 @@ bool __bc_kmem_gives_up(const void *p)
 	return below;
 }
 
-/* As super_trylock_shared(): nothing waits for a mount or its end. */
+/* As super_trylock_shared(): does not wait for a mount or an unmount. */
 static bool kmem_super_trylock(struct super_block *sb)
 {
 	if (!down_read_trylock(&sb->s_umount))
@@ -262,7 +262,7 @@ static unsigned long kmem_shrink_own(const struct kmem_pass *pass, int priority)
 	};
 	struct res_owner *owner, *old;
 
-	/* Once removed, it has nothing that it could give up, nor may an owner. */
+	/* A removed group has nothing to give up, and may have no owner. */
 	rcu_read_lock();
 	owner = READ_ONCE(giver->bc->counter.owner);
 	if (IS_ERR_OR_NULL(owner) || !res_owner_tryget(owner))
@@ -299,8 +299,8 @@ static bool kmem_has_paid(void *arg)
 
 #ifdef CONFIG_MEMCG
 /*
- * The memcg whose lists have what @bc was charged for, with a reference; or NULL.
- * Sets what of it @pass may give up.
+ * Returns the memcg whose lists have what @bc was charged for, with a reference; or
+ * NULL. Sets what @pass may give up of it.
  */
 static struct mem_cgroup *kmem_get_memcg(struct beancounter *bc,
 					 struct kmem_pass *pass)
@@ -314,7 +314,7 @@ static struct mem_cgroup *kmem_get_memcg(struct beancounter *bc,
 	css = cgroup_get_e_css(bc->group->css.cgroup, &memory_cgrp_subsys);
 	memcg = mem_cgroup_from_css(css);
 	if (!mem_cgroup_is_root(memcg)) {
-		/* That of a group above has others' as well. */
+		/* The memcg of an ancestor has other groups' objects, too. */
 		if (css->cgroup == bc->group->css.cgroup) {
 			pass->shrink = NULL;
 			pass->memcg = memcg;
@@ -350,8 +350,8 @@ static bool kmem_reclaim(struct kmem_giver *giver, struct kmem_pass *pass)
 }
 
 /*
- * File systems can be entered, and no pass is under way. A file system that does not
- * expect to be entered by a page fault does not by this.
+ * Whether the current task may enter file systems, and is in no pass already. With page
+ * faults disabled, the caller does not expect a file system to be entered either.
  */
 static bool kmem_may_reclaim(void)
 {
@@ -375,12 +375,12 @@ bool kmem_limit_hit(struct beancounter *bc, const struct res_refusal *refusal,
 	struct kmem_pass pass = {
 		.want = refusal->n + KMEM_ROOM_MORE,
 		.enough = kmem_has_room,
-		/* A reservation that is lowered, which is no charge, is rarely. */
+		/* Not a charge but a reservation that is lowered: that is rare. */
 		.insist = !refusal->n,
 	};
 	struct res_owner *active = kmem_active();
 
-	/* What the machine lacks it gets by its own ways. */
+	/* What the machine lacks is not for a group to give up. */
 	if (refusal->machine || refusal->n > refusal->bound || !may_block ||
 	    !kmem_may_reclaim())
 		return false;
@@ -391,7 +391,7 @@ bool kmem_limit_hit(struct beancounter *bc, const struct res_refusal *refusal,
 	return kmem_reclaim(&giver, &pass);
 }
 
-/* How long an ordinary task is to wait for the excess of @bc. */
+/* How long a task is to wait for what @bc has above the bound for @severity. */
 static unsigned long kmem_pay_for(struct beancounter *bc, enum bc_severity severity)
 {
 	struct kmem_giver giver = { .bc = bc, .severity = severity };
@@ -412,8 +412,8 @@ static unsigned long kmem_pay_for(struct beancounter *bc, enum bc_severity sever
 /**
  * kmem_pay() - the current task pays for the excess of its group
  *
- * What is above the barrier is the administrator's: such a task has the group give
- * something up, as any other, and does not wait.
+ * A privileged task has the group give something up, too, but does not wait: what is
+ * above the barrier is there for it.
  *
  * Context: Task context; sleeps.
  * Return: How long it is to wait, in jiffies.
@@ -436,8 +436,8 @@ unsigned long kmem_pay(void)
 }
 
 /**
- * kmem_init() - a new group
- * @bc: its account
+ * kmem_init() - initialize what kmem has for a new group
+ * @bc: the group's account
  *
  * Return: 0.
  */
@@ -446,7 +446,7 @@ int kmem_init(struct beancounter *bc)
 	struct path root;
 
 	kmem_room_init(&container_of(bc, struct kmem_group, one.bc)->room);
-	/* Of any super block: that is the same. */
+	/* The shrinkers of all super blocks have the same function. */
 	get_fs_root(current->fs, &root);
 	WRITE_ONCE(kmem_super_shrink, root.mnt->mnt_sb->s_shrink->scan_objects);
 	path_put(&root);

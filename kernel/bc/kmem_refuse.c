@@ -2,9 +2,9 @@
 /*
  * Refusals of kernel memory: what kmem and memcg's independent limit have in common
  *
- * How hard a charge insists. What a group gives up before it is refused more is in
- * kmem_room.c, how it pays for what could not be refused in kmem_debt.c, and how a
- * refusal gets out of a page fault in include/bc/kmem_refuse.h.
+ * Here is how hard a charge insists. What a group gives up before it is refused more is
+ * in kmem_room.c, how it pays for what could not be refused in kmem_debt.c, and how a
+ * refusal gets out of a page fault in include/bc/kmem_refuse.h and kmem_fault.c.
  */
 
 #include <linux/gfp.h>
@@ -35,11 +35,11 @@ bool kmem_task_dying(void)
  * The allocator would neither search hard for such memory nor say that there is
  * none: kvmalloc() asks for pages in one piece before it makes do with single ones,
  * an XArray asks for a node under its lock before it asks without, read-ahead asks
- * before the read does. A refusal is no event: it is not counted, makes no room and
- * is not told. The try that follows is. What the allocator has reserves for is asked
- * for once, as a request to connect is.
+ * before the read does. If such a try is refused, that is not counted, not logged, and
+ * no room is made for it. If the next one is refused, it is. An allocation that may use
+ * the allocator's reserves is no first try: a request to connect is made only once.
  *
- * Return: Whether it says so.
+ * Return: Whether the flags say so.
  */
 bool kmem_first_try(gfp_t gfp)
 {
@@ -58,21 +58,22 @@ bool kmem_first_try(gfp_t gfp)
  * The first that applies:
  *
  *  - Forced is what must not fail, what serves to free memory, and what a dying
- *    task needs to end. That a task dies is no reason to overrun another group.
- *    So is what a workqueue does for a group, as by writing what was written to a
- *    loop device: the task that could be told is not there any more.
- *  - Forced is what may block and not enter file systems. They allocate so inside of
- *    transactions and under locks that others wait for, and some repeat it until
- *    they get it. The group's tasks pay for it: see kmem_debt.c.
- *  - What is between barrier and limit is the administrator's. Of this, one half
- *    is there for ordinary tasks that have no other way: in a page fault, which
- *    could only be told by a signal, and where the allocator has reserves, too.
- *    What is charged to another group stops at the barrier: packets that arrive
- *    for a listening socket are allocated from the reserves, and any host can
- *    send as many as it likes.
+ *    task needs to end. (That a task dies is no reason to overrun another group.)
+ *    Also what a workqueue allocates for a group, for example to write to the file
+ *    of a loop device: the task that wrote to the device may have gone.
+ *  - Forced is what may block, but not enter file systems, unless it is a first try
+ *    that may be refused: see kmem_first_try(). File systems allocate so inside of
+ *    transactions and under locks that other tasks wait for, and some repeat it
+ *    until they get it. The group's tasks pay for it: see kmem_debt.c.
+ *  - What is between barrier and limit is for privileged tasks. The lower half of it
+ *    is there for ordinary tasks, too, if they have no other way: in a page fault,
+ *    which has no error but a signal, and where the allocator has reserves. What
+ *    is charged to another group with GFP_ATOMIC stops at the barrier: packets that
+ *    arrive for a listening socket are allocated from the reserves, and any host
+ *    can send as many as it likes.
  *
- * Between bc_limit_save() and bc_limit_restore() a task goes on to the limit. So do
- * the privileged: the core knows of them.
+ * Between bc_limit_save() and bc_limit_restore() a task goes on to the limit. So does
+ * a privileged task, which the core sees to.
  *
  * Context: Any context but NMI.
  * Return: The severity.

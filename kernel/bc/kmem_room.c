@@ -2,18 +2,17 @@
 /*
  * Room: what a group gives up before it is refused kernel memory
  *
- * Its own unused objects, and page cache that keeps such. What belongs to others
- * stays, however full the group is.
+ * It gives up its own unused objects, and page cache that keeps objects in use. What
+ * belongs to other groups stays, however full the group is.
  *
- * Nothing here is waited for without a bound. One task makes room for all that are
- * refused; it may come to wait, for a file server in user space when it evicts an
- * inode, or for its turn on a CPU. Another task, which may be that server or hold
- * cgroup_mutex, waits for it once and not for long, and then has a pass of its own:
- * kmem_room::busy_until is what a pass is worth waiting for. Between the steps of a
- * pass, a task that was killed leaves. What was given up is freed a grace period
- * later: that, too, is waited for only so long. A task that holds what other
- * groups' tasks wait for is in a hurry, and waits for none of this: see
- * bc_hurry_begin().
+ * Every wait here has a bound. One task makes room for all tasks that are refused; it
+ * may come to wait, for a file server in user space when it evicts an inode, or for
+ * its turn on a CPU. Another task, which may be that server or hold cgroup_mutex,
+ * waits for it once, until kmem_room::busy_until at most, and then has a pass of its
+ * own. A task that was killed leaves between the steps of a pass. What was given up
+ * is freed a grace period later; the wait for that has a bound, too. A task is in a
+ * hurry if tasks of other groups wait for what it holds. It waits for none of this:
+ * see bc_hurry_begin().
  */
 
 #include <linux/completion.h>
@@ -34,10 +33,10 @@
 /* After a pass that has made no room, none for so long. */
 #define KMEM_ROOM_PAUSE		(HZ / 10)
 
-/* So long a task waits for another one's pass. */
+/* So long a task waits for another task's pass. */
 #define KMEM_ROOM_WAIT		max(HZ / 10, 1)
 
-/* And until what was given up is freed: for a charge, and for a limit. */
+/* So long it waits until what was given up is freed: for a charge; for a limit. */
 #define KMEM_GRACE_WAIT		HZ
 #define KMEM_GRACE_WAIT_LONG	(5 * HZ)
 
@@ -87,7 +86,7 @@ static unsigned long kmem_shrink_pages(const struct kmem_pass *pass)
 					    NULL);
 }
 
-/* A grace period that a task waits for; the last of the two to let go frees it. */
+/* A grace period that a task waits for. The task and the callback each have a ref. */
 struct kmem_grace {
 	struct rcu_head		rcu;
 	struct completion	over;
@@ -109,8 +108,8 @@ static void kmem_grace_over(struct rcu_head *rcu)
 }
 
 /*
- * Waits until what was given up on this CPU is freed, which is until a later callback
- * is called there: what rcu_barrier() does for all CPUs, and with an end.
+ * Waits until what was given up on this CPU is freed, that is, until a later callback
+ * is called there. rcu_barrier() does that for all CPUs, but without a timeout.
  */
 static void kmem_wait_freed(unsigned long timeout)
 {
@@ -145,11 +144,11 @@ static bool kmem_enough_after(const struct kmem_pass *pass, unsigned long freed)
 }
 
 /*
- * A part of the unused objects, which may be too few to begin with, or do no more
- * than note that they are unused still; then more, then all. An inode is not unused
- * while pages of its file are cached, and these have nodes and buffer heads: so
- * some of them go at last. A debt is most often for such, and is no reason to give
- * up all the others. Nor is there time for more in a hurry.
+ * First a part of the unused objects is given up. These may be too few, or may only
+ * lose the mark that they were used; so more follow, and then all. An inode is not
+ * unused while pages of its file are cached, and these have nodes and buffer heads: so
+ * some pages go last. A debt is most often for nodes and buffer heads, and is no reason
+ * to give up all unused objects. A task in a hurry has no time for more either.
  */
 static bool kmem_pass(const struct kmem_pass *pass)
 {
@@ -169,7 +168,7 @@ static bool kmem_pass(const struct kmem_pass *pass)
 		if (fatal_signal_pending(current))
 			return false;
 	}
-	/* The reclaim of pages gives up objects, too, and does not tell of them. */
+	/* Reclaim of pages gives up objects, too, but does not count them. */
 	freed = kmem_shrink_pages(pass);
 	if (freed)
 		freed += kmem_shrink(pass, 0);
@@ -181,7 +180,7 @@ static bool kmem_room_begin(struct kmem_room *room, long *until)
 {
 	long busy = atomic_long_read(&room->busy_until);
 
-	/* A task that was worth waiting for and is not any more has been overtaken. */
+	/* A task that has taken longer than that is not waited for: take over. */
 	if (busy && time_before(jiffies, (unsigned long)busy))
 		return false;
 	/* Never 0. */
@@ -198,7 +197,7 @@ static void kmem_room_end(struct kmem_room *room, long until)
 
 /*
  * Whether a time that is no more than a pause ahead is still to come, given the
- * difference from now. One that is long past may look like one to come.
+ * difference from now. When jiffies wrap, one that is long past may look like that.
  */
 static bool kmem_still_to_come(unsigned long difference)
 {
@@ -217,7 +216,7 @@ static bool kmem_room_pauses(const struct kmem_pass *pass)
 	       kmem_still_to_come(READ_ONCE(room->not_before) - jiffies);
 }
 
-/* A pass for a debt does less: it says nothing of what another one would find. */
+/* A pass for a debt or in a hurry does less: a full one may find more. */
 static void kmem_room_pause(const struct kmem_pass *pass)
 {
 	if (pass->debt || current->bc_hurries)
@@ -231,8 +230,9 @@ static void kmem_room_pause(const struct kmem_pass *pass)
  * kmem_make_room() - have a group give up what it does not use
  * @pass: the group, what for, and how
  *
- * One task does this for all that are refused meanwhile. A group that fills its
- * memory with something else does not have its objects searched all the time.
+ * One task does this for all tasks that are refused meanwhile. After a pass that has
+ * not made room there is a pause, so that the objects of a group that is full of other
+ * things are not searched all the time.
  *
  * Context: Task context, where __GFP_FS is allowed; sleeps.
  * Return: Whether there is enough.
@@ -247,7 +247,7 @@ bool kmem_make_room(const struct kmem_pass *pass)
 	if (!kmem_room_begin(room, &until)) {
 		if (current->bc_hurries)
 			return pass->enough(pass->arg);
-		/* For its end, or that of one that comes after; and no longer. */
+		/* Until this pass ends, or a later one; and no longer. */
 		wait_event_killable_timeout(room->wait,
 					    !atomic_long_read(&room->busy_until),
 					    KMEM_ROOM_WAIT);
@@ -271,8 +271,8 @@ bool kmem_make_room(const struct kmem_pass *pass)
 }
 
 /**
- * kmem_room_init() - for kmem_make_room() later on
- * @room: a new group's
+ * kmem_room_init() - initialize what kmem_make_room() needs
+ * @room: of a new group
  */
 void kmem_room_init(struct kmem_room *room)
 {

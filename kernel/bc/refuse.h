@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Refusals, room and debts: between kmem, memcg's limit and what they share
+ * Refusals, room and debts: what kmem and memcg's independent limit share
  */
 #ifndef _KERNEL_BC_REFUSE_H
 #define _KERNEL_BC_REFUSE_H
@@ -17,14 +17,15 @@ struct mem_cgroup;
  * struct kmem_pass - a pass over what a group does not use
  * @room: the group's
  * @want: bytes that are to be given up, roughly
- * @memcg: whose page cache is given up, and of those below; %NULL: there is none
- * @shrink: gives up unused objects: about one of 1 << @priority; returns how many.
- *	%NULL: those of @memcg and of those below.
+ * @memcg: gives up page cache, as do the memcgs below it; %NULL: none does
+ * @shrink: gives up about one in 1 << @priority unused objects, and returns how
+ *	many; %NULL: those of @memcg and of the memcgs below it are given up
  * @enough: whether there is room now
- * @arg: for both
- * @debt: for memory that was taken already: page cache early, and nothing at
- *	full strength
- * @insist: even if there was no room a moment ago
+ * @arg: for @shrink and @enough
+ * @debt: pay for memory that was taken already: give up a part of the unused
+ *	objects, and page cache at once
+ * @insist: for a limit that is written, not for a charge: run even if the last pass
+ *	has found nothing, and wait longer for what is given up to be freed
  */
 struct kmem_pass {
 	struct kmem_room	*room;

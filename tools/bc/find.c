@@ -125,7 +125,7 @@ static bool is_slice(const char *name)
 /*
  * Slices say in their names where they are: a-b.slice is in a.slice. Everything
  * else is in some slice, and that is looked for; what users' own managers run is
- * not, since anyone may name a unit like one of the system's.
+ * not, since any user may name a unit like one of the system's.
  */
 char *cg_find_unit(struct cg *cg, struct cg_hier *hier, const char *unit)
 {

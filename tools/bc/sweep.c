@@ -8,7 +8,7 @@
  * below, and nothing there is looked at. No descriptor is kept: they would be
  * thousands, and count as files themselves.
  *
- * One who looks again and again wants to know what is held and what was refused;
+ * A user that looks again and again wants to know what is held and what was refused;
  * limits change rarely. And the file "events" of a group counts for all groups
  * below: where it says what it said before, there is no need to ask those.
  */

@@ -2,7 +2,7 @@
 /*
  * kmem, as its users see it: what the kernel allocates on a process's request is
  * charged to its group and returned when it is freed; and a group that may have
- * no more gets an error, not the OOM killer, and leaves everybody else alone.
+ * no more gets an error, not the OOM killer, and leaves all other groups alone.
  *
  * A worker needs kernel memory like any other process. Before it gets a limit,
  * it has touched all memory that it will use; and what it does at the limit
@@ -59,7 +59,7 @@ static char sem_limits[128];			/* what they were */
 static char files[] = "/tmp/bc_kmem.XXXXXX";
 #define FILES 64
 
-/* System V objects outlive who has made them: the test can remove them, too. */
+/* System V objects outlive their makers: the test can remove them, too. */
 static struct {
 	enum { QUEUE = 1, SEGMENT, SEMAPHORES } kind;
 	int id;
@@ -90,7 +90,7 @@ static void remove_files(void)
 
 static int make_files(void)
 {
-	/* What a file has for locks stays with it: it is to be nobody's. */
+	/* What a file has for locks stays with it: no group is to be charged for it. */
 	struct flock lock = { .l_type = F_WRLCK };
 	char path[128];
 	int i, fd;
@@ -181,8 +181,8 @@ static long long unsummed(const char *cg)
 } while (0)
 
 /*
- * A file that has the highest usage from now on. Whoever is dying is not bound
- * by a limit: then it is -1, which is below any.
+ * A file that has the highest usage from now on. A dying task is not bound by a
+ * limit: then it is -1, which is below any.
  */
 struct peak {
 	const char *cg;
@@ -1134,7 +1134,7 @@ TEST_F(kmem, limit_holds_to_the_object)
 	EXPECT_EQ(0, unsummed(self->group));
 }
 
-/* The barrier stops who has no privilege; between it and the limit is root's. */
+/* The barrier stops ordinary tasks; what is between it and the limit is root's. */
 TEST_F(kmem, barrier_differs_by_privilege)
 {
 	struct worker *root = root_in(self->group);
@@ -1289,7 +1289,7 @@ static long touch_from(long n)
 	return caught;
 }
 
-/* The error is the process's to handle, whoever touches the memory for it. */
+/* The process has to handle the error, also if the kernel touches the memory. */
 TEST_F(kmem, faults_at_the_limit_can_be_handled)
 {
 	struct worker *w = root_in(self->group);
@@ -1401,7 +1401,7 @@ static long allocate_for_ever(long unused)
 	return 0;
 }
 
-/* Who is dying needs memory for that, and must not wait for any. */
+/* A dying task needs memory to end, and must not wait for any. */
 TEST_F(kmem, kill_at_the_limit)
 {
 	enum { WORKERS = 6 };
@@ -1474,8 +1474,8 @@ TEST_F(kmem, migration)
 }
 
 /*
- * Dentries that nobody uses and pipes that somebody else does now: the group can
- * go, and its parent has them.
+ * Unused dentries, and pipes that another group's task uses now: the group can go,
+ * and its parent has them.
  */
 TEST_F(kmem, removal_with_live_charges)
 {
@@ -1592,8 +1592,8 @@ static long walk_all(long rounds)
 }
 
 /*
- * Names that are remembered fill any limit. Catches: a group that is full of what
- * nobody uses and can do nothing any more, which is why others gave this up.
+ * Names that are remembered fill any limit. Catches: a group that is full of unused
+ * objects and can do nothing any more, which is why memcg's limit was given up.
  */
 TEST_F(kmem, directory_walk_at_the_limit)
 {
@@ -1615,14 +1615,14 @@ TEST_F(kmem, directory_walk_at_the_limit)
 		EXPECT_LT(limit - MIB(1) / 2, bc_read_number(peak.fd));
 	highest = peak_end(&peak);
 	EXPECT_LE(highest, limit);
-	/* Allocations that cannot wait for room may be, and nobody is told. */
+	/* Allocations that cannot wait for room may be refused; no task sees that. */
 	if (cg_refusals(self->group))
 		TH_LOG("%lld refusals", cg_refusals(self->group));
 	worker_end(w);
 	EXPECT_NOTHING(self->group);
 }
 
-/* A limit far above stops who is far below, and is where it is counted. */
+/* A limit far above stops a task far below, and is where that is counted. */
 TEST_F(kmem, limit_of_an_ancestor)
 {
 	enum { LEVELS = 4 };
@@ -1800,7 +1800,7 @@ TEST_F(kmem, beside_memcg)
 static int go;
 static long thread_rounds;
 
-/* Errors are not looked at: errno is everybody's. */
+/* Errors are not looked at: all threads share errno. */
 static int hammer_thread(void *number)
 {
 	int fd[10], pair[2], i;
@@ -1980,7 +1980,7 @@ static long watch_files(long unused)
 	return keep(fd);
 }
 
-/* Two events each, for whoever watches. */
+/* Two events each, for the task that watches. */
 static long create_and_delete(long n)
 {
 	char path[128];
@@ -1999,8 +1999,8 @@ static long create_and_delete(long n)
 }
 
 /*
- * Who watches pays for the events, not who causes them. Catches: charges of the
- * wrong group, and of a group for the machine's own watcher.
+ * The task that watches pays for the events, not the one that causes them. Catches:
+ * charges of the wrong group, and of a group for the machine's own watcher.
  */
 TEST_F(kmem, events_are_their_watchers)
 {
@@ -2015,7 +2015,7 @@ TEST_F(kmem, events_are_their_watchers)
 	ASSERT_NE(NULL, actor);
 	ASSERT_EQ(0, call(actor, create_and_delete, 10));
 
-	/* The test itself watches, in the root group: nobody pays. */
+	/* The test itself watches, in the root group: no group pays. */
 	ASSERT_EQ(0, watch_files(0));
 	watching = quiet(self->group);
 	acting = quiet(other);
@@ -2203,7 +2203,7 @@ static long write_through_loop(long n)
 	return err;
 }
 
-/* Needs the I/O controller to know who has written: v2. */
+/* Needs the I/O controller to know which group has written: v2. */
 TEST_F(kmem, loop_io_is_its_writers)
 {
 	char *root, backing[128];

@@ -207,7 +207,7 @@ static long open_holders(long unused)
 	return 0;
 }
 
-/* Who may see addresses of the kernel's source need not be anybody's tenant. */
+/* Only root may see which code of the kernel allocates: a tenant need not. */
 TEST_F(holders, not_for_everybody)
 {
 	struct stat stat;

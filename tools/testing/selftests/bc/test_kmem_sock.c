@@ -177,7 +177,7 @@ FIXTURE_TEARDOWN(kmem_sock)
 	EXPECT_SOON(0, beyond(self->top, 0));				\
 } while (0)
 
-/* Catches: sockets that are nobody's until they are accepted. */
+/* Catches: sockets that are charged to no group until they are accepted. */
 TEST_F(kmem_sock, listener_pays_for_its_queue)
 {
 	long long queued;
@@ -195,7 +195,7 @@ TEST_F(kmem_sock, listener_pays_for_its_queue)
 	EXPECT_ALL_RETURNED();
 }
 
-/* Nobody accepts them: they go with the listening socket. */
+/* No task accepts them: they go with the listening socket. */
 TEST_F(kmem_sock, queue_goes_with_its_listener)
 {
 	ASSERT_EQ(0, call(self->client, connect_all, self->port));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * memory.independent_kmem_limit of v1 memory cgroups, as its users see it: kernel
- * memory that is bounded apart from user memory, to the page; who may have no more
+ * memory that is bounded apart from user memory, to the page; a task of a full group
  * gets an error; and what was charged in one mode is returned in that mode.
  *
  * A pipe that exists takes a page of kernel memory for each page written, and nothing
@@ -463,7 +463,7 @@ TEST_F(memcg_kmem, the_kernel_sees_efault)
 	EXPECT_TRUE(n == -EFAULT || n == 0);
 }
 
-/* Who is killed at the limit ends, and returns everything. */
+/* A task that is killed at the limit ends, and returns everything. */
 TEST_F(memcg_kmem, killed_at_the_limit)
 {
 	struct worker *w[4];
@@ -756,7 +756,7 @@ TEST_F(memcg_kmem, reparenting)
 		    4 * PAGE * sysconf(_SC_NPROCESSORS_ONLN));
 }
 
-/* Races; the kernel complains of whatever is returned twice or to somebody else. */
+/* Races; the kernel warns of what is returned twice, or to another group. */
 
 TEST_F(memcg_kmem, hammering_never_exceeds_the_limit)
 {
@@ -776,7 +776,7 @@ TEST_F(memcg_kmem, hammering_never_exceeds_the_limit)
 		start(w[i], use_and_free, bc_rounds(400));
 	for (i = 0; i < 4; i++)
 		EXPECT_EQ(0, finish(w[i]));
-	/* Nobody was forced: the highest usage ever is known. */
+	/* No charge was forced: the highest usage ever is known. */
 	EXPECT_LE(cg_get(self->top, MAX_USAGE), limit);
 	EXPECT_LT(0, cg_get(self->top, FAILCNT));
 	for (i = 0; i < 4; i++)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A tenant: a user without privileges, to whom a group's files were given with
- * chown(2), and that makes groups below. What it writes and reads there moves
+ * A tenant: a user without privileges, which was given a group's files with
+ * chown(2), and makes groups below. What it writes and reads there moves
  * what is its own. Other groups have what they were promised, find their
  * numbers right, and work on; and what the kernel keeps for the tenant is
  * bounded, or charged to it.
