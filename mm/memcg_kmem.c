@@ -36,7 +36,6 @@
 #include <linux/rcupdate.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
-#include <linux/uaccess.h>
 
 #include "../kernel/bc/refuse.h"
 #include "memcontrol-v1.h"
@@ -85,12 +84,6 @@ static bool memcg_kmem_reclaim(struct mem_cgroup *memcg,
 	return kmem_make_room(&pass);
 }
 
-static bool memcg_kmem_may_reclaim(void)
-{
-	return (current_gfp_context(GFP_KERNEL) & __GFP_FS) &&
-	       !(current->flags & PF_MEMALLOC) && !pagefault_disabled();
-}
-
 /* Whether it is worth trying to charge @nr_pages again, which @full had no room for. */
 static bool memcg_kmem_make_room(struct page_counter *full, gfp_t gfp,
 				 unsigned int nr_pages)
@@ -100,7 +93,7 @@ static bool memcg_kmem_make_room(struct page_counter *full, gfp_t gfp,
 	struct memcg_kmem_room room = { .counter = full, .most = max - nr_pages };
 
 	if (nr_pages > max || !gfpflags_allow_blocking(gfp) ||
-	    !memcg_kmem_may_reclaim())
+	    !kmem_may_make_room())
 		return false;
 	/*
 	 * What other CPUs have in stock is less than a page each, beside what they just
@@ -177,7 +170,7 @@ static unsigned long memcg_kmem_pay_for(struct mem_cgroup *memcg)
 
 	if (!memcg_kmem_independent(memcg) || usage <= max)
 		return 0;
-	if (memcg_kmem_may_reclaim()) {
+	if (kmem_may_make_room()) {
 		memcg_kmem_reclaim(memcg, &room, (u64)(usage - max) << PAGE_SHIFT,
 				   true, false);
 		usage = page_counter_read(&memcg->kmem);

@@ -33,7 +33,6 @@
 #include <linux/sched/signal.h>
 #include <linux/shrinker.h>
 #include <linux/sizes.h>
-#include <linux/uaccess.h>
 #include <linux/user_namespace.h>
 
 #include "../../fs/internal.h"		/* prune_dcache_sb(), prune_icache_sb() */
@@ -349,16 +348,6 @@ static bool kmem_reclaim(struct kmem_giver *giver, struct kmem_pass *pass)
 	return room;
 }
 
-/*
- * Whether the current task may enter file systems, and is in no pass already. With page
- * faults disabled, the caller does not expect a file system to be entered either.
- */
-static bool kmem_may_reclaim(void)
-{
-	return (current_gfp_context(GFP_KERNEL) & __GFP_FS) &&
-	       !(current->flags & PF_MEMALLOC) && !pagefault_disabled();
-}
-
 /**
  * kmem_limit_hit() - make room in a group that refuses a charge
  * @bc: the group
@@ -382,7 +371,7 @@ bool kmem_limit_hit(struct beancounter *bc, const struct res_refusal *refusal,
 
 	/* What the machine lacks is not for a group to give up. */
 	if (refusal->machine || refusal->n > refusal->bound || !may_block ||
-	    !kmem_may_reclaim())
+	    !kmem_may_make_room())
 		return false;
 	/* A task does not clean up for a group that it merely acts for. */
 	if (active && !kmem_is_own(active))
@@ -402,7 +391,7 @@ static unsigned long kmem_pay_for(struct beancounter *bc, enum bc_severity sever
 		.debt = true,
 	};
 
-	if (excess && kmem_may_reclaim()) {
+	if (excess && kmem_may_make_room()) {
 		kmem_reclaim(&giver, &pass);
 		excess = res_counter_excess(&bc->counter, severity);
 	}

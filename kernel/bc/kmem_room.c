@@ -26,6 +26,7 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/swap.h>
+#include <linux/uaccess.h>
 
 #include "../../mm/internal.h"		/* shrink_slab() */
 #include "refuse.h"
@@ -227,6 +228,20 @@ static void kmem_room_pause(const struct kmem_pass *pass)
 }
 
 /**
+ * kmem_may_make_room() - whether the current task may call kmem_make_room()
+ *
+ * It may enter file systems, and is in no pass already. With page faults disabled, the
+ * caller does not expect a file system to be entered either.
+ *
+ * Context: Task context.
+ */
+bool kmem_may_make_room(void)
+{
+	return (current_gfp_context(GFP_KERNEL) & __GFP_FS) &&
+	       !(current->flags & PF_MEMALLOC) && !pagefault_disabled();
+}
+
+/**
  * kmem_make_room() - have a group give up what it does not use
  * @pass: the group, what for, and how
  *
@@ -234,7 +249,7 @@ static void kmem_room_pause(const struct kmem_pass *pass)
  * not made room there is a pause, so that the objects of a group that is full of other
  * things are not searched all the time.
  *
- * Context: Task context, where __GFP_FS is allowed; sleeps.
+ * Context: Task context, where kmem_may_make_room(); sleeps.
  * Return: Whether there is enough.
  */
 bool kmem_make_room(const struct kmem_pass *pass)
