@@ -24,7 +24,7 @@ test: ## the engine, KUnit on User-Mode Linux, kselftests in QEMU (T=NAME: one)
 test-debug: ## the kselftests under KASAN, lockdep, kmemleak and the like
 	@scripts/test --debug
 
-test-mainline: ## mainline's cgroup kselftests, on the unpatched kernel and on ours
+test-mainline: ## mainline's kselftests of what is hooked, on the unpatched kernel and on ours
 	@scripts/test-mainline
 
 test-clients: ## real clients and servers on Debian 12 and 13 (T=NAME: one)
