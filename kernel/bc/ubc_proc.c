@@ -103,10 +103,11 @@ static bool ubc_get_columns(struct cgroup *cgrp, struct ubc_columns *columns)
 	size_t i;
 
 	columns->ubc = ubc_get_css(cgrp, ubc_cgrp_id);
-	any = columns->ubc != NULL;
+	any = columns->ubc;
 	for (i = 0; i < ARRAY_SIZE(columns->css); i++) {
 		columns->css[i] = ubc_get_css(cgrp, ubc_row_controllers[i].ssid);
-		any |= columns->css[i] != NULL;
+		if (columns->css[i])
+			any = true;
 	}
 	return any;
 }
