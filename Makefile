@@ -28,7 +28,7 @@ test-debug: ## the kselftests under KASAN, lockdep, kmemleak and the like
 test-fs: ## kmem on ext4, xfs, btrfs, f2fs, overlayfs, tmpfs, FUSE, 9p (T=NAME: one)
 	@scripts/test-fs $(if $(LONG),--long) $(if $(DEBUG),--debug)
 
-test-mainline: ## mainline's cgroup kselftests, on the unpatched kernel and on ours
+test-mainline: ## mainline's kselftests of what is hooked, on the unpatched kernel and on ours
 	@scripts/test-mainline
 
 test-clients: ## real clients and servers on Debian 12 and 13 (T=NAME: one)

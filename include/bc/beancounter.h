@@ -98,24 +98,28 @@ struct bc_group {
  * @counter: the engine's side; unused in the root group
  * @group: the cgroup's side. The account stays allocated as long as that.
  * @res: the resource
- * @borrows_shared: below a strict group: its share of the ceiling was written
- *	by a privileged task; @change_mutex
- * @lock: guards what follows, up to @waiters, or the @lock of the parent does:
- *	see there
+ * @lock: guards what follows and does not say otherwise, up to @waiters, or the
+ *	@lock of the parent does: see there
+ * @nr_children: children that are online
  * @online: it is a child of its parent; parent's lock
  * @strict: children have their limit reserved
+ * @promised: of @lent of the parent, what this group has reserved or is about
+ *	to; parent's lock
+ * @lent: sum of the children's @promised
+ * @events: what happened here and below; no lock
+ * @events_local: what happened here; no lock
+ * @flags: BC_FLAG_* bits of kernel/bc/beancounter.c; no lock
+ * @deferred: queued to have its events told; no lock
+ * @borrows_shared: below a strict group: its share of the ceiling was written
+ *	by a privileged task; @change_mutex
  * @sharing_counts: counted in @sharing; parent's lock
  * @shares: as written; parent's lock, but for the divisor
  * @min: the reservation, if @shares do not care: as written; parent's lock
  * @max: the limit, if @shares do not care: as written; parent's lock
- * @promised: of @lent of the parent, what this group has reserved or is about
- *	to; parent's lock
- * @lent: sum of the children's @promised
  * @guarantee: what the children have shares of; see kernel/bc/entitlement.c
  * @ceiling: likewise, for their limits
  * @version: counts changes of what is due to the children
  * @followed: the @version that they have followed
- * @nr_children: children that are online
  * @part: of @parts of the parent, this group's; parent's lock
  * @parts: sum of the shares that the children take for themselves
  * @highest: no child has more max_shares
@@ -125,12 +129,8 @@ struct bc_group {
  * @waiting: in the @waiters of this group or one above, or in @awaken
  * @room: in @rooms of the resource
  * @has_room: it is there
- * @events: what happened here and below
- * @events_local: what happened here
  * @peaks: open files of "peak" with a maximum of their own; %NULL as long as there
  *	was none
- * @flags: BC_FLAG_* bits of kernel/bc/beancounter.c
- * @deferred: queued to have its events told
  */
 struct beancounter {
 	struct res_counter		counter;
@@ -138,20 +138,28 @@ struct beancounter {
 	const struct bc_resource	*res;
 
 	spinlock_t			lock;		/* it as a parent */
+	unsigned int			nr_children;
 	bool				online;
 	bool				strict;
+	u64				promised;
+	u64				lent;
+
+	atomic64_t			events[BC_NR_EVENTS];
+	atomic64_t			events_local[BC_NR_EVENTS];
+	unsigned long			flags;
+	struct llist_node		deferred;
+
+	/* A plain resource's account ends here. */
+
 	bool				borrows_shared;
 	bool				sharing_counts;
 	struct bc_shares		shares;
 	u64				min;
 	u64				max;
-	u64				promised;
-	u64				lent;
 	u64				guarantee;
 	u64				ceiling;
 	unsigned int			version;
 	unsigned int			followed;
-	unsigned int			nr_children;
 	int				part;
 	u64				parts;
 	int				highest;
@@ -160,14 +168,11 @@ struct beancounter {
 	struct list_head		waiting;
 	struct llist_node		room;
 	atomic_t			has_room;
-
-	atomic64_t			events[BC_NR_EVENTS];
-	atomic64_t			events_local[BC_NR_EVENTS];
 	struct bc_peaks			*peaks;
-
-	unsigned long			flags;
-	struct llist_node		deferred;
 };
+
+/* How much of it is there for a plain resource. */
+#define BC_PLAIN_ACCOUNT	offsetof(struct beancounter, borrows_shared)
 
 /**
  * struct bc_single - a group of a controller that counts one resource
@@ -190,6 +195,8 @@ struct bc_single {
  *	that a removed group has left behind. Hooks ask it first.
  * @refused: what a refusal by a group is for the caller: an errno, negative
  * @exhausted: and one by the machine; not needed without @capacity
+ * @plain: its groups have no shares, no stat and no maxima of open files: an account
+ *	ends at BC_PLAIN_ACCOUNT
  * @bytes: amounts are bytes: they may be written with the suffixes K, M and G,
  *	and the names of v1's files say so
  * @size: of what the controller keeps for a group, which begins with a &struct
@@ -231,6 +238,7 @@ struct bc_resource {
 	struct static_key_false	*key;
 	int			refused;
 	int			exhausted;
+	bool			plain;
 	bool			bytes;
 	size_t			size;
 	unsigned long		batch_min;

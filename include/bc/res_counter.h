@@ -184,6 +184,7 @@ struct res_stock {
  * @kinds: how many kinds of units there are
  * @barrier_gap: as long as a counter's barrier was not set, the one in force is
  *	so much below its limit, or a quarter of that if it is less; 0: the limit
+ * @plain: counters have no &struct res_stats; not with kinds of units
  * @batch_tight: how many a group keeps where little is left
  * @closed: number of drains and waits for which no more is given out than
  *	needed
@@ -208,6 +209,7 @@ struct res_root {
 	u64				barrier_gap;
 	atomic_t			closed;
 	u8				state;
+	bool				plain;
 	bool				stock_allocated;
 	bool				stock_shared;
 
@@ -227,6 +229,28 @@ enum res_state {
 	RES_LOOSE,
 	RES_TIGHT,
 	RES_SHUT,
+};
+
+/**
+ * struct res_stats - what is shown of a counter besides, but by plain resources
+ * @kinds: units of each kind that objects hold, here and below
+ * @unsent_kinds: of these, what the parent does not have yet
+ * @sent: totals that the parent has
+ * @base: totals when they were reset
+ * @lent: sum of the children's @reserved
+ * @old_max: the highest usage before res_counter_restart_max()
+ *
+ * Guarded by the counter's lock.
+ */
+struct res_stats {
+	s64			kinds[RES_KINDS];
+	s64			unsent_kinds[RES_KINDS];
+	struct {
+		u64	charged;
+		u64	uncharged;
+	} sent, base;
+	u64			lent;
+	u64			old_max;
 };
 
 /**
@@ -252,8 +276,6 @@ enum res_state {
  * @lower: @state is right while @used is at least this ...
  * @upper: ... and less than this
  * @unsent: of the totals, what the parent's do not have yet
- * @kinds: units of each kind that objects hold, here and below
- * @unsent_kinds: of these, what the parent does not have yet
  * @max_usage: the highest usage since it was last reset, or since
  *	res_counter_restart_max(); stock included
  * @min_usage: the lowest usage since it was last reset, likewise
@@ -264,12 +286,9 @@ enum res_state {
  * @awaited: room() is to be called when units come back
  * @slots: the CPUs' open slots
  * @active: children that keep units, or below which others do
- * @sent: totals that the parent has
- * @lent: sum of the children's @reserved
+ * @stats: totals and the like; %NULL: the resource is plain
  * @pledged: sum over the children of the greater of @reserved and @pledged:
  *	what they can take without a refusal by this counter
- * @old_max: the highest usage before res_counter_restart_max()
- * @base: totals when they were reset
  * @path: the counters from the uppermost to this one
  * @node: in the parent's @active
  * @pins: walks that stand here; guarded by the parent's lock
@@ -310,17 +329,10 @@ struct res_counter {
 	unsigned int		epoch;
 	bool			crossed;
 	bool			awaited;
-	s64			kinds[RES_KINDS];
-	s64			unsent_kinds[RES_KINDS];
 	struct list_head	slots;
 	struct list_head	active;
-	struct {
-		u64	charged;
-		u64	uncharged;
-	} sent, base;
-	u64			lent;
+	struct res_stats	*stats;
 	u64			pledged;
-	u64			old_max;
 
 	struct res_counter	**path;
 	struct list_head	node;

@@ -640,9 +640,14 @@ static void bc_init_common(struct beancounter *bc,
 {
 	bc->res = res;
 	bc->group = group;
+	spin_lock_init(&bc->lock);
+}
+
+/* What a plain resource's account has not. */
+static void bc_init_shares(struct beancounter *bc)
+{
 	INIT_LIST_HEAD(&bc->waiters);
 	INIT_LIST_HEAD(&bc->waiting);
-	spin_lock_init(&bc->lock);
 	bc->highest = BC_SHARES_DONT_CARE;
 	bc->shares = BC_SHARES_DEFAULT;
 	bc->max = RES_COUNTER_MAX;
@@ -650,7 +655,7 @@ static void bc_init_common(struct beancounter *bc,
 
 /**
  * bc_init_machine() - the root group's account of a resource
- * @bc: zeroed memory
+ * @bc: zeroed memory, also of a plain resource all of it
  * @res: the resource
  * @group: the root group
  *
@@ -667,11 +672,13 @@ int bc_init_machine(struct beancounter *bc, const struct bc_resource *res,
 	if (WARN_ON_ONCE(res->id != res->ss->id))
 		return -EINVAL;
 	bc_init_common(bc, res, group);
+	bc_init_shares(bc);
 	state->res = res;
 	root->stock = res->stock;
 	root->batch_min = res->batch_min;
 	root->batch_max = res->batch_max;
 	root->barrier_gap = res->barrier_gap;
+	root->plain = res->plain;
 	while (root->kinds < RES_KINDS && res->kinds[root->kinds])
 		root->kinds++;
 	err = res_root_init(root, &bc_counter_ops);
@@ -684,7 +691,7 @@ int bc_init_machine(struct beancounter *bc, const struct bc_resource *res,
 
 /**
  * bc_init_account() - a group's account of a resource
- * @bc: zeroed memory
+ * @bc: zeroed memory; BC_PLAIN_ACCOUNT bytes of it, if the resource is plain
  * @res: the resource
  * @group: the group, not the root
  * @parent: the account above; %NULL directly below the root
@@ -699,6 +706,8 @@ int bc_init_account(struct beancounter *bc, const struct bc_resource *res,
 		    struct bc_group *group, struct beancounter *parent)
 {
 	bc_init_common(bc, res, group);
+	if (!res->plain)
+		bc_init_shares(bc);
 	return res_counter_init(&bc->counter, parent ? &parent->counter : NULL,
 				&res->state->root);
 }
@@ -712,7 +721,8 @@ int bc_init_account(struct beancounter *bc, const struct bc_resource *res,
  */
 void bc_remove_account(struct beancounter *bc)
 {
-	u64 left = bc_shares_offline(bc);
+	u64 left = bc->res->plain ? bc_limits_offline(bc) :
+				    bc_shares_offline(bc);
 
 	trace_bc_reparent(bc, left);
 }
@@ -728,7 +738,8 @@ void bc_free_account(struct beancounter *bc)
 	/* Not yet done if the group could not be made. */
 	res_counter_remove(&bc->counter);
 	res_counter_destroy(&bc->counter);
-	kfree(bc->peaks);
+	if (!bc->res->plain)
+		kfree(bc->peaks);
 }
 
 /* On a CPU that is going offline and runs no tasks any more but its own. */

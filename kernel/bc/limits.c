@@ -253,7 +253,7 @@ int bc_set_limit(struct beancounter *bc, u64 limit, bool not_below_usage,
 	else
 		err = res_counter_set_limit(&bc->counter, limit,
 					    not_below_usage);
-	if (err)
+	if (err || bc->res->plain)
 		return err;
 	spin_lock(&parent->lock);
 	bc->max = limit;
@@ -283,7 +283,7 @@ int bc_set_reserved(struct beancounter *bc, u64 reserved,
 		return READ_ONCE(bc->online) ? -EINVAL : -ENODEV;
 	err = bc_reserve_all(bc, reserved, RES_LIMIT_KEEP, BC_LEND_RESERVED,
 			     file);
-	if (err)
+	if (err || bc->res->plain)
 		return err;
 	spin_lock(&parent->lock);
 	bc->min = reserved;

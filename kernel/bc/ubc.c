@@ -66,6 +66,7 @@ EXPORT_SYMBOL_GPL(bc_ubc_key);
 		.state		= &ubc_states[_kind],	\
 		.stock		= &ubc_stock,		\
 		.key		= &bc_ubc_key,		\
+		.plain		= true,			\
 		.refused	= -(_errno),		\
 		.exhausted	= -(_errno),		\
 		__VA_ARGS__				\
@@ -96,6 +97,7 @@ static const unsigned long ubc_atomic_kinds = BIT(UBC_NUMSIGINFO);
 
 /* Accounts */
 
+static struct kmem_cache *ubc_group_cache;
 static struct kmem_cache *ubc_account_cache;
 
 /* Makes the account of @kind in @group; all groups above have one. */
@@ -377,7 +379,9 @@ static int ubc_init_machine(struct ubc_group *root)
 	struct beancounter *bc;
 	int err;
 
-	ubc_account_cache = KMEM_CACHE(beancounter, SLAB_ACCOUNT);
+	ubc_account_cache = kmem_cache_create("ubc_account", BC_PLAIN_ACCOUNT,
+					      __alignof__(*bc), SLAB_ACCOUNT,
+					      NULL);
 	bc = kcalloc(UBC_NR_KINDS, sizeof(*bc), GFP_KERNEL);
 	if (!ubc_account_cache || !bc)
 		return -ENOMEM;
@@ -398,7 +402,12 @@ ubc_css_alloc(struct cgroup_subsys_state *parent)
 	struct ubc_group *group;
 	int err;
 
-	group = kzalloc(sizeof(*group), GFP_KERNEL_ACCOUNT);
+	/* At boot. */
+	if (!parent)
+		ubc_group_cache = KMEM_CACHE(ubc_group, SLAB_ACCOUNT);
+	if (!ubc_group_cache)
+		return ERR_PTR(-ENOMEM);
+	group = kmem_cache_zalloc(ubc_group_cache, GFP_KERNEL_ACCOUNT);
 	if (!group)
 		return ERR_PTR(-ENOMEM);
 	bc_init_group(&group->group);
@@ -406,7 +415,7 @@ ubc_css_alloc(struct cgroup_subsys_state *parent)
 	if (!parent) {
 		err = ubc_init_machine(group);
 		if (err) {
-			kfree(group);
+			kmem_cache_free(ubc_group_cache, group);
 			return ERR_PTR(err);
 		}
 		return &group->group.css;
@@ -464,7 +473,7 @@ static void ubc_css_free(struct cgroup_subsys_state *css)
 		bc_free_account(group->account[kind]);
 		kmem_cache_free(ubc_account_cache, group->account[kind]);
 	}
-	kfree(group);
+	kmem_cache_free(ubc_group_cache, group);
 	static_branch_dec(&bc_ubc_key);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Between ubc.c and ubc_files.c.
+ * Between ubc.c, ubc_files.c and ubc_proc.c.
  */
 #ifndef _KERNEL_BC_UBC_H
 #define _KERNEL_BC_UBC_H
@@ -58,7 +58,19 @@ struct ubc_values {
 	u64		val[UBC_NR_KINDS];
 };
 
+struct cgroup_subsys_state *ubc_get_css(struct cgroup *cgrp, int ssid);
+int ubc_find_kind(const char *key, size_t len);
 int ubc_parse(char *buf, size_t len, unsigned int how, struct ubc_values *values);
+
+#ifdef CONFIG_MEMCG
+bool ubc_read_physpages(struct cgroup *cgrp, u64 *held, u64 *maxheld);
+#else
+static inline bool ubc_read_physpages(struct cgroup *cgrp, u64 *held,
+				      u64 *maxheld)
+{
+	return false;
+}
+#endif
 
 extern struct cftype ubc_v1_files[];
 extern struct cftype ubc_v2_files[];

@@ -9,7 +9,9 @@
 #include <linux/cgroup.h>
 #include <linux/errno.h>
 #include <linux/lockdep.h>
+#include <linux/memcontrol.h>
 #include <linux/mutex.h>
+#include <linux/rcupdate.h>
 #include <linux/seq_file.h>
 #include <linux/string.h>
 
@@ -27,7 +29,14 @@ enum {
 	UBC_FILE_V1	= BIT(8),	/* v1: unlimited is a number, limits veto */
 };
 
-static int ubc_find_kind(const char *key, size_t len)
+/**
+ * ubc_find_kind() - the kind of a name
+ * @key: the name
+ * @len: how long that is
+ *
+ * Return: An enum bc_ubc_kind, or -EINVAL if there is none.
+ */
+int ubc_find_kind(const char *key, size_t len)
 {
 	int kind;
 
@@ -105,6 +114,65 @@ static u64 ubc_read(struct beancounter *bc, unsigned int what)
 	}
 }
 
+/**
+ * ubc_get_css() - what a controller has in a group itself
+ * @cgrp: the group, which stays
+ * @ssid: the controller
+ *
+ * Context: Any context but NMI.
+ * Return: The css, with a reference; %NULL where the controller is not on, or the
+ * group is the root or was removed.
+ */
+struct cgroup_subsys_state *ubc_get_css(struct cgroup *cgrp, int ssid)
+{
+	struct cgroup_subsys_state *css;
+
+	rcu_read_lock();
+	css = rcu_dereference(cgrp->subsys[ssid]);
+	if (css && (!css->parent || !css_tryget_online(css)))
+		css = NULL;
+	rcu_read_unlock();
+	return css;
+}
+
+#ifdef CONFIG_MEMCG
+/**
+ * ubc_read_physpages() - pages that a group has, as memcg counts them
+ * @cgrp: the group, which stays
+ * @held: is set to how many there are
+ * @maxheld: is set to the most that there were
+ *
+ * This is no kind: memcg has the account, and its limit. Pages of the page cache
+ * count, and so do those of the kernel where memcg has them in one count.
+ *
+ * Context: Any context but NMI.
+ * Return: Whether memcg has an account of @cgrp itself.
+ */
+bool ubc_read_physpages(struct cgroup *cgrp, u64 *held, u64 *maxheld)
+{
+	struct cgroup_subsys_state *css = ubc_get_css(cgrp, memory_cgrp_id);
+	struct page_counter *memory;
+
+	if (!css)
+		return false;
+	memory = &mem_cgroup_from_css(css)->memory;
+	*held = page_counter_read(memory);
+	*maxheld = READ_ONCE(memory->watermark);
+	css_put(css);
+	return true;
+}
+#endif
+
+static void ubc_show_physpages(struct seq_file *sf, unsigned int what)
+{
+	u64 held, maxheld;
+
+	if ((what == UBC_FILE_USAGE || what == UBC_FILE_PEAK) &&
+	    ubc_read_physpages(seq_css(sf)->cgroup, &held, &maxheld))
+		seq_printf(sf, "physpages %llu\n",
+			   what == UBC_FILE_USAGE ? held : maxheld);
+}
+
 static int ubc_amount_show(struct seq_file *sf, void *v)
 {
 	struct ubc_group *group = css_ubc(seq_css(sf));
@@ -121,6 +189,7 @@ static int ubc_amount_show(struct seq_file *sf, void *v)
 		else
 			seq_printf(sf, "%llu\n", val);
 	}
+	ubc_show_physpages(sf, cft & UBC_FILE_WHAT);
 	return 0;
 }
 

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What is accepted in the flat keyed files of ubc: see ubc_parse().
+ * What is accepted in the flat keyed files of ubc: see ubc_parse(); and what a group
+ * takes of memory.
  */
 
 #include <kunit/test.h>
+#include <linux/sizes.h>
+#include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/string_helpers.h>
 
@@ -84,7 +87,25 @@ static void lines_are_read_as_documented(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, write->first, values.val[UBC_NUMINOTIFY]);
 }
 
+/* Directly below the root: a path of one. */
+static void group_that_uses_all_kinds_is_small(struct kunit *test)
+{
+	const size_t account = ALIGN(BC_PLAIN_ACCOUNT,
+				     __alignof__(struct beancounter));
+	const size_t kind = account + RES_SLOT_SIZE +
+			    kmalloc_size_roundup(sizeof(struct res_counter *));
+	const size_t group = sizeof(struct ubc_group) -
+			     sizeof(struct cgroup_subsys_state);
+
+	kunit_info(test, "%zu bytes, and %zu for each of %d kinds\n", group, kind,
+		   UBC_NR_KINDS);
+	if (IS_ENABLED(CONFIG_LOCKDEP) || IS_ENABLED(CONFIG_DEBUG_SPINLOCK))
+		kunit_skip(test, "locks are larger than usual");
+	KUNIT_EXPECT_LE(test, group + UBC_NR_KINDS * kind, SZ_8K);
+}
+
 static struct kunit_case ubc_cases[] = {
+	KUNIT_CASE(group_that_uses_all_kinds_is_small),
 	KUNIT_CASE_PARAM(lines_are_read_as_documented, write_gen_params),
 	{ }
 };

@@ -8,12 +8,17 @@
  *				memory hardly grows, page tables do
  *        hoard bomb		forks, and so does every child; what is refused is
  *				tried again twice a second
+ *        hoard inotify N	makes N inotify instances, or as many as there are,
+ *				says so, and keeps them until its standard input ends
+ *        hoard malloc N	the same with N MiB of memory, which it uses
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -59,6 +64,46 @@ static int page_tables(void)
 		(void)p[i];
 	return 0;
 }
+
+/* Says how much there was of what, and waits. */
+static int keep(long had, long wanted, const char *what)
+{
+	char c;
+
+	if (had < wanted)
+		printf("%ld %s, then: %s\n", had, what, strerror(errno));
+	else
+		printf("%ld %s\n", had, what);
+	fflush(stdout);
+	while (read(0, &c, 1) > 0)
+		;
+	return 0;
+}
+
+static int inotify(long n)
+{
+	long i = 0;
+
+	while (i < n && inotify_init() >= 0)
+		i++;
+	return keep(i, n, "inotify instances");
+}
+
+static int use_memory(long n)
+{
+	const size_t size = 1UL << 20;
+	char *p;
+	long i;
+
+	for (i = 0; i < n; i++) {
+		p = malloc(size);
+		if (!p)
+			break;
+		memset(p, 1, size);
+	}
+	return keep(i, n, "MiB");
+}
+
 static int bomb(void)
 {
 	for (;;)
@@ -74,6 +119,10 @@ int main(int argc, char **argv)
 		return page_tables();
 	if (argc == 2 && !strcmp(argv[1], "bomb"))
 		return bomb();
-	fprintf(stderr, "usage: hoard pipes|page-tables|bomb\n");
+	if (argc == 3 && !strcmp(argv[1], "inotify"))
+		return inotify(atol(argv[2]));
+	if (argc == 3 && !strcmp(argv[1], "malloc"))
+		return use_memory(atol(argv[2]));
+	fprintf(stderr, "usage: hoard pipes|page-tables|bomb|inotify N|malloc N\n");
 	return 2;
 }

@@ -218,26 +218,27 @@ static bool res_counter_unsent(const struct res_counter *counter)
 	unsigned int i;
 
 	for (i = 0; i < counter->root->kinds; i++)
-		any |= counter->unsent_kinds[i];
+		any |= counter->stats->unsent_kinds[i];
 	return any;
 }
 
 /* Takes what the parent's totals do not have; returns whether there is any. */
 bool res_counter_take_stat(struct res_counter *counter, struct res_stat *stat)
 {
+	struct res_stats *stats = counter->stats;
 	unsigned int i;
 
-	if (!res_counter_unsent(counter))
+	if (!stats || !res_counter_unsent(counter))
 		return false;
 	stat->charged = counter->unsent.charged;
 	stat->uncharged = counter->unsent.uncharged;
-	counter->sent.charged += stat->charged;
-	counter->sent.uncharged += stat->uncharged;
+	stats->sent.charged += stat->charged;
+	stats->sent.uncharged += stat->uncharged;
 	counter->unsent.charged = 0;
 	counter->unsent.uncharged = 0;
 	for (i = 0; i < counter->root->kinds; i++) {
-		stat->kinds[i] = counter->unsent_kinds[i];
-		counter->unsent_kinds[i] = 0;
+		stat->kinds[i] = stats->unsent_kinds[i];
+		stats->unsent_kinds[i] = 0;
 	}
 	return true;
 }
@@ -249,8 +250,8 @@ void res_counter_add_stat(struct res_counter *counter, const struct res_stat *st
 	counter->unsent.charged += stat->charged;
 	counter->unsent.uncharged += stat->uncharged;
 	for (i = 0; i < counter->root->kinds; i++) {
-		counter->kinds[i] += stat->kinds[i];
-		counter->unsent_kinds[i] += stat->kinds[i];
+		counter->stats->kinds[i] += stat->kinds[i];
+		counter->stats->unsent_kinds[i] += stat->kinds[i];
 	}
 }
 

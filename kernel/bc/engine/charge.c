@@ -325,8 +325,8 @@ void res_owner_return(struct res_owner *owner, u64 n, u64 uncharged,
 		counter->unsent.charged += uncharged - n;
 		counter->unsent.uncharged += uncharged;
 		if (kind != RES_NO_KIND) {
-			counter->kinds[kind] -= n;
-			counter->unsent_kinds[kind] -= n;
+			counter->stats->kinds[kind] -= n;
+			counter->stats->unsent_kinds[kind] -= n;
 		}
 		roomy = res_counter_roomy(counter);
 		res_counter_take_excess(counter, &excess);
@@ -400,8 +400,8 @@ void res_counter_note(struct res_owner *owner, unsigned int kind, long n)
 		raw_spin_lock_irqsave(&counter->lock, flags);
 		gone = counter->gone;
 		if (!gone) {
-			counter->kinds[kind] += n;
-			counter->unsent_kinds[kind] += n;
+			counter->stats->kinds[kind] += n;
+			counter->stats->unsent_kinds[kind] += n;
 		}
 		link = res_counter_unlinked(counter);
 		raw_spin_unlock_irqrestore(&counter->lock, flags);

@@ -11,8 +11,8 @@
 
 /**
  * res_root_init() - a machine's account, holding nothing
- * @root: zeroed memory, but for @stock, @kinds and the batches, and @info where
- *	the stock is shared
+ * @root: zeroed memory, but for @stock, @kinds, @plain and the batches, and @info
+ *	where the stock is shared
  * @ops: see &struct res_counter_ops
  *
  * Context: Task context; may sleep.
@@ -20,6 +20,8 @@
  */
 int res_root_init(struct res_root *root, const struct res_counter_ops *ops)
 {
+	if (WARN_ON_ONCE(root->plain && root->kinds))
+		root->plain = false;
 	root->ops = ops;
 	raw_spin_lock_init(&root->lock);
 	INIT_LIST_HEAD(&root->active);
@@ -69,6 +71,14 @@ int res_counter_init(struct res_counter *counter, struct res_counter *parent,
 				      GFP_KERNEL_ACCOUNT);
 	if (!counter->path)
 		return -ENOMEM;
+	if (!root->plain) {
+		counter->stats = kzalloc(sizeof(*counter->stats),
+					 GFP_KERNEL_ACCOUNT);
+		if (!counter->stats) {
+			res_counter_destroy(counter);
+			return -ENOMEM;
+		}
+	}
 	for (i = 0; i < depth; i++)
 		counter->path[i] = parent->path[i];
 	counter->path[depth] = counter;
@@ -123,6 +133,8 @@ void res_counter_destroy(struct res_counter *counter)
 {
 	kfree(counter->path);
 	counter->path = NULL;
+	kfree(counter->stats);
+	counter->stats = NULL;
 }
 
 /* The nearest ancestor of @counter that was not removed, if any. */
@@ -189,7 +201,8 @@ u64 res_counter_remove(struct res_counter *counter)
 		raw_spin_lock_irqsave(&heir->lock, flags);
 		heir->inherited += left;
 		heir->given -= left;
-		heir->lent -= reserved;
+		if (heir->stats)
+			heir->stats->lent -= reserved;
 		atomic64_inc(&heir->owner->refs);
 		owner->forward = heir->owner;
 		raw_spin_unlock_irqrestore(&heir->lock, flags);

@@ -194,7 +194,8 @@ static int res_change_try(const struct res_change *change, struct res_refusal *l
 	if (!parent)
 		return 0;
 	raw_spin_lock_irqsave(&parent->lock, flags);
-	parent->lent += change->reserved - old;
+	if (parent->stats)
+		parent->stats->lent += change->reserved - old;
 	raw_spin_unlock_irqrestore(&parent->lock, flags);
 	res_pledge(parent, max(old, pledged), max(change->reserved, pledged));
 	return 0;

@@ -79,7 +79,7 @@ static void res_stat_sum(struct res_stat *stat, const struct res_counter *counte
 	stat->charged += counter->unsent.charged;
 	stat->uncharged += counter->unsent.uncharged;
 	for (i = 0; i < counter->root->kinds; i++)
-		stat->kinds[i] += counter->unsent_kinds[i];
+		stat->kinds[i] += counter->stats->unsent_kinds[i];
 }
 
 /*
@@ -153,7 +153,8 @@ u64 res_counter_excess(const struct res_counter *counter,
  * @snap: where to
  *
  * Statistics are rough: max_usage and min_usage are off by what was kept in
- * banks and in stock at the time.
+ * banks and in stock at the time. Of a plain resource there are no totals, no
+ * kinds and no @lent.
  *
  * The review of the beancounter patches of 2006 asked for a snapshot of all
  * fields, instead of a function for each.
@@ -163,6 +164,7 @@ u64 res_counter_excess(const struct res_counter *counter,
  */
 void res_counter_read(struct res_counter *counter, struct res_snapshot *snap)
 {
+	const struct res_stats none = { }, *stats = counter->stats ?: &none;
 	unsigned int tries = RES_READ_TRIES, i;
 	struct res_stat stat;
 	unsigned long flags;
@@ -175,8 +177,8 @@ void res_counter_read(struct res_counter *counter, struct res_snapshot *snap)
 	} while (used != READ_ONCE(counter->used) && --tries);
 
 	raw_spin_lock_irqsave(&counter->lock, flags);
-	stat.charged += counter->sent.charged + counter->unsent.charged;
-	stat.uncharged += counter->sent.uncharged + counter->unsent.uncharged;
+	stat.charged += stats->sent.charged + counter->unsent.charged;
+	stat.uncharged += stats->sent.uncharged + counter->unsent.uncharged;
 	used = res_beyond(counter->used, hidden);
 	/* Nothing has moved: what was found kept was there at one time. */
 	if (tries) {
@@ -189,15 +191,15 @@ void res_counter_read(struct res_counter *counter, struct res_snapshot *snap)
 		.held		= res_counter_held(counter),
 		.inherited	= counter->inherited,
 		.reserved	= counter->reserved,
-		.lent		= counter->lent,
+		.lent		= stats->lent,
 		.barrier	= res_shown_barrier(counter),
 		.limit		= counter->limit,
-		.max_usage	= max3(counter->old_max, counter->max_usage, used),
+		.max_usage	= max3(stats->old_max, counter->max_usage, used),
 		.recent_max	= max(counter->max_usage, used),
 		.min_usage	= min(counter->min_usage, used),
 		/* Units on their way between levels may be missing. */
-		.charged	= max_t(s64, 0, stat.charged - counter->base.charged),
-		.uncharged	= max_t(s64, 0, stat.uncharged - counter->base.uncharged),
+		.charged	= max_t(s64, 0, stat.charged - stats->base.charged),
+		.uncharged	= max_t(s64, 0, stat.uncharged - stats->base.uncharged),
 		.all_kinds	= max_t(s64, 0, stat.charged - stat.uncharged),
 		.failcnt	= atomic64_read(&counter->failcnt),
 	};
@@ -205,7 +207,7 @@ void res_counter_read(struct res_counter *counter, struct res_snapshot *snap)
 	 * The uncharge of one CPU may be seen before the charge of another.
 	 */
 	for (i = 0; i < counter->root->kinds; i++)
-		snap->kinds[i] = max_t(s64, 0, counter->kinds[i] + stat.kinds[i]);
+		snap->kinds[i] = max_t(s64, 0, stats->kinds[i] + stat.kinds[i]);
 	raw_spin_unlock_irqrestore(&counter->lock, flags);
 	snap->held -= min(snap->held, res_counter_stock(counter, &stat));
 }
@@ -230,13 +232,14 @@ void res_counter_reset(struct res_counter *counter, unsigned int what)
 	raw_spin_lock_irqsave(&counter->lock, flags);
 	if (what & RES_RESET_MAX) {
 		counter->max_usage = snap.usage;
-		counter->old_max = 0;
+		if (counter->stats)
+			counter->stats->old_max = 0;
 	}
 	if (what & RES_RESET_MIN)
 		counter->min_usage = snap.usage;
-	if (what & RES_RESET_TOTALS) {
-		counter->base.charged += snap.charged;
-		counter->base.uncharged += snap.uncharged;
+	if ((what & RES_RESET_TOTALS) && counter->stats) {
+		counter->stats->base.charged += snap.charged;
+		counter->stats->base.uncharged += snap.uncharged;
 	}
 	raw_spin_unlock_irqrestore(&counter->lock, flags);
 }
@@ -248,7 +251,7 @@ void res_counter_reset(struct res_counter *counter, unsigned int what)
  *
  * For readers that want a maximum of their own, as cgroup v2's peak files do: a
  * maximum over any time that began with this call is the maximum of what its
- * later calls return.
+ * later calls return. Of a plain resource max_usage begins anew with it.
  *
  * Context: As res_counter_read().
  * Return: The highest usage in the period that ends.
@@ -263,7 +266,8 @@ u64 res_counter_restart_max(struct res_counter *counter, u64 *usage)
 	*usage = snap.usage;
 	raw_spin_lock_irqsave(&counter->lock, flags);
 	max = max(counter->max_usage, snap.usage);
-	counter->old_max = max(counter->old_max, max);
+	if (counter->stats)
+		counter->stats->old_max = max(counter->stats->old_max, max);
 	counter->max_usage = snap.usage;
 	raw_spin_unlock_irqrestore(&counter->lock, flags);
 	return max;

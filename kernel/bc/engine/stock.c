@@ -69,8 +69,8 @@ static void res_slot_empty(struct res_slot *slot, struct res_counter *counter)
 		long kind = local_read(&slot->kinds[i]);
 
 		local_sub(kind, &slot->kinds[i]);
-		counter->kinds[i] += kind;
-		counter->unsent_kinds[i] += kind;
+		counter->stats->kinds[i] += kind;
+		counter->stats->unsent_kinds[i] += kind;
 	}
 	counter->unsent.charged += info->base - (long)units + (long)returned;
 	counter->unsent.uncharged += returned;

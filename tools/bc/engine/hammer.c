@@ -892,7 +892,7 @@ static void check_places(int res, bool last)
 			wrong = "inherited is not what objects of removed groups hold";
 		if (c->taken < max(c->used, c->reserved))
 			wrong = "more used than taken";
-		if (c->lent != lent[i])
+		if (c->stats && c->stats->lent != lent[i])
 			wrong = "lent is not what the children have reserved";
 		if (c->pledged != pledged[i])
 			wrong = "pledged is not what the children have and pledge";
@@ -1366,6 +1366,7 @@ int main(int argc, char **argv)
 	shim_teardown = teardown;
 	shim_last = last_uses;
 	for (r = 0; r < RESOURCES; r++) {
+		root[r].plain = !r;
 		/* One that tells kinds apart, and takes more than it needs. */
 		if (r == RESOURCES - 1) {
 			root[r].kinds = RES_KINDS;
