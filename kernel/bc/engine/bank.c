@@ -217,6 +217,8 @@ static bool res_counter_unsent(const struct res_counter *counter)
 	u64 any = counter->unsent.charged | counter->unsent.uncharged;
 	unsigned int i;
 
+	if (!counter->stats)
+		return false;
 	for (i = 0; i < counter->root->kinds; i++)
 		any |= counter->stats->unsent_kinds[i];
 	return any;
@@ -228,7 +230,7 @@ bool res_counter_take_stat(struct res_counter *counter, struct res_stat *stat)
 	struct res_stats *stats = counter->stats;
 	unsigned int i;
 
-	if (!stats || !res_counter_unsent(counter))
+	if (!res_counter_unsent(counter))
 		return false;
 	stat->charged = counter->unsent.charged;
 	stat->uncharged = counter->unsent.uncharged;
