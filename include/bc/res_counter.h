@@ -386,6 +386,8 @@ struct res_owner *res_counter_move(struct res_owner *from, struct res_counter *t
 struct res_counter *res_owner_counter(struct res_owner *owner);
 bool __must_check res_owner_tryget(struct res_owner *owner);
 void res_owner_put(struct res_owner *owner);
+bool __must_check res_owner_adopt(struct res_owner *owner,
+				  struct res_owner *from, u64 n);
 
 int __must_check res_counter_set_limit(struct res_counter *counter, u64 limit,
 				       bool not_below_usage);
