@@ -89,6 +89,7 @@ const struct bc_resource ubc_kinds[UBC_NR_KINDS] = {
 	UBC_KIND(UBC_NUMIPC,		"numipc",	ENOSPC),
 	UBC_KIND(UBC_NUMSIGINFO,	"numsiginfo",	EAGAIN),
 	UBC_KIND(UBC_NUMTIMER,		"numtimer",	EAGAIN),
+	UBC_KIND(UBC_LOCKEDPAGES,	"lockedpages",	ENOMEM),
 	/* 2 to 8 MiB in stock: a mapping of 1 MiB is made from it. */
 	UBC_KIND(UBC_PRIVVMPAGES,	"privvmpages",	ENOMEM,
 		 .batch_min	= 512,
@@ -100,6 +101,7 @@ const struct bc_resource ubc_kinds[UBC_NR_KINDS] = {
  * them, or objects keep their owners.
  */
 static const unsigned long ubc_atomic_kinds = BIT(UBC_NUMSIGINFO) |
+					      BIT(UBC_LOCKEDPAGES) |
 					      BIT(UBC_PRIVVMPAGES);
 
 /* Accounts */
