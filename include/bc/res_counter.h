@@ -416,6 +416,8 @@ bool res_owner_peek(const struct res_owner *owner, const struct res_root *root,
 		    const struct res_counter **counter);
 bool __must_check res_owner_tryget(struct res_owner *owner);
 void res_owner_put(struct res_owner *owner);
+bool __must_check res_owner_adopt(struct res_owner *owner,
+				  struct res_owner *from, u64 n);
 
 int __must_check res_counter_set_limit(struct res_counter *counter, u64 limit,
 				       bool not_below_usage);

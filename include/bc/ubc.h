@@ -33,6 +33,8 @@ struct task_struct;
  * @UBC_NUMIPC: System V IPC objects and POSIX message queues
  * @UBC_NUMSIGINFO: queued signals
  * @UBC_NUMTIMER: POSIX timers
+ * @UBC_LOCKEDPAGES: locked and pinned pages: see include/bc/ubc_locked.h
+ * @UBC_PRIVVMPAGES: pages of memory that is promised: see include/bc/ubc_vm.h
  * @UBC_NR_KINDS: how many there are
  */
 enum bc_ubc_kind {
@@ -50,6 +52,8 @@ enum bc_ubc_kind {
 	UBC_NUMIPC,
 	UBC_NUMSIGINFO,
 	UBC_NUMTIMER,
+	UBC_LOCKEDPAGES,
+	UBC_PRIVVMPAGES,
 	UBC_NR_KINDS,
 };
 

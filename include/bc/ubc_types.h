@@ -19,4 +19,16 @@ typedef struct {
 #endif
 } bc_ubc_t;
 
+/**
+ * typedef bc_locked_t - what an mm has of lockedpages
+ *
+ * Takes no space without CONFIG_BC_UBC.
+ */
+typedef struct {
+#ifdef CONFIG_BC_UBC
+	struct res_owner	*owner;
+	unsigned long		pages;
+#endif
+} bc_locked_t;
+
 #endif /* _BC_UBC_TYPES_H */

@@ -51,7 +51,7 @@
 
 #include "ubc.h"
 
-static DEFINE_PER_CPU(struct res_stock, ubc_stock);
+DEFINE_PER_CPU(struct res_stock, ubc_stock);
 static struct bc_resource_state ubc_states[UBC_NR_KINDS];
 
 DEFINE_STATIC_KEY_FALSE(bc_ubc_key);
@@ -90,10 +90,20 @@ const struct bc_resource ubc_kinds[UBC_NR_KINDS] = {
 	UBC_KIND(UBC_NUMIPC,		"numipc",	ENOSPC),
 	UBC_KIND(UBC_NUMSIGINFO,	"numsiginfo",	EAGAIN),
 	UBC_KIND(UBC_NUMTIMER,		"numtimer",	EAGAIN),
+	UBC_KIND(UBC_LOCKEDPAGES,	"lockedpages",	ENOMEM),
+	/* 2 to 8 MiB in stock: a mapping of 1 MiB is made from it. */
+	UBC_KIND(UBC_PRIVVMPAGES,	"privvmpages",	ENOMEM,
+		 .batch_min	= 512,
+		 .batch_max	= 2048),
 };
 
-/* Those that bc_ubc_charge_task() may be called for. */
-static const unsigned long ubc_atomic_kinds = BIT(UBC_NUMSIGINFO);
+/*
+ * Each group has an account of these: bc_ubc_charge_task() may be called for
+ * them, or objects keep their owners.
+ */
+static const unsigned long ubc_atomic_kinds = BIT(UBC_NUMSIGINFO) |
+					      BIT(UBC_LOCKEDPAGES) |
+					      BIT(UBC_PRIVVMPAGES);
 
 /* Accounts */
 

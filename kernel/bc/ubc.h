@@ -42,9 +42,16 @@ static inline struct beancounter *ubc_find_account(struct ubc_group *group,
 
 /* ubc.c */
 extern const struct bc_resource ubc_kinds[UBC_NR_KINDS];
+DECLARE_PER_CPU(struct res_stock, ubc_stock);
 
 struct beancounter *ubc_get_account(struct ubc_group *group,
 				    enum bc_ubc_kind kind);
+
+/* ubc_vm.c */
+struct res_owner *ubc_get_other_owner(struct res_owner *owner,
+				      enum bc_ubc_kind kind);
+int __must_check ubc_charge_owner(enum bc_ubc_kind kind, u64 n,
+				  struct res_owner *owner);
 
 /* ubc_files.c */
 

@@ -44,6 +44,7 @@
 struct object {
 	int fd[2];
 	pid_t pid;
+	void *at;
 };
 
 static void die(const char *what)
@@ -117,6 +118,30 @@ static void mount_end(struct object *o)
 {
 	if (umount2("/opbench", 0))
 		die("umount");
+}
+
+/* 1 MiB; what is held does not merge with what is measured. */
+static void map_as(struct object *o, int prot)
+{
+	o->at = mmap(NULL, 1 << 20, prot, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (o->at == MAP_FAILED)
+		die("mmap");
+}
+
+static void map_hold(struct object *o)
+{
+	map_as(o, PROT_READ);
+}
+
+static void map_make(struct object *o)
+{
+	map_as(o, PROT_READ | PROT_WRITE);
+}
+
+static void map_end(struct object *o)
+{
+	if (munmap(o->at, 1 << 20))
+		die("munmap");
 }
 
 static void two_end(struct object *o)
@@ -281,6 +306,7 @@ static const struct op {
 	{ "flock+unlock", flock_hold, flock_make, nothing_end, 400, "ubc", open_end },
 	{ "socket", socket_make, socket_make, open_end, 400, "ubc" },
 	{ "mount", mount_make, mount_make, mount_end, 40, "ubc" },
+	{ "mmap+munmap", map_hold, map_make, map_end, 400, "ubc" },
 	{ "refused", refused_hold, refused_make, nothing_end, 400, "refused" },
 	{ "move", open_make, move_make, nothing_end, 40, "move" },
 	{ "open-absent", open_make, absent_make, nothing_end, 400, "open-absent" },
@@ -288,6 +314,9 @@ static const struct op {
 	{ "write-4k", nothing_end, write_page_make, truncate_end, 200, "write-4k" },
 	{ "write-256k", nothing_end, write_pages_make, truncate_end, 20, "write-256k" },
 };
+
+/* The first ones are measured without an argument. */
+#define DEFAULT	5
 
 static int compare(const void *a, const void *b)
 {

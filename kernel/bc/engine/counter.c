@@ -405,3 +405,62 @@ struct res_owner *res_counter_move(struct res_owner *from, struct res_counter *t
 		root->ops->forced(&take.refusal);
 	return take.owner;
 }
+
+/**
+ * res_owner_adopt() - give units that an ancestor was charged for to an owner
+ *	whose own counter was removed
+ * @owner: the owner, which res_owner_tryget() has kept
+ * @from: what the charge of res_owner_counter(@owner) has returned; %NULL: that
+ *	is the root, and nothing was charged
+ * @n: units, at most as many as are still charged to @from
+ *
+ * For an object that goes on to be charged after its group was removed, and
+ * keeps its owner: all its units are with one owner.
+ *
+ * Counters see no change: units of the ancestor's own become units that it has
+ * inherited. The root is charged by force.
+ *
+ * It fails while the counter of @owner is just being removed: its units are on
+ * their way, and the ancestor cannot inherit more. It also fails when the
+ * counter of @from was removed after the charge. The caller returns the units
+ * then, and charges anew, a moment later.
+ *
+ * Context: Any context but NMI.
+ * Return: Whether the units are @owner's.
+ */
+bool res_owner_adopt(struct res_owner *owner, struct res_owner *from, u64 n)
+{
+	struct res_refusal refusal = { };
+	struct res_counter *counter;
+	struct res_owner *live;
+	bool above, adopted = false;
+	unsigned long flags;
+
+	rcu_read_lock();
+	live = res_owner_live(owner);
+	if (live != from || live == owner)
+		goto out;
+	if (!live) {
+		res_root_take(owner->root, n, 0, BC_FORCE, &refusal, &above);
+		adopted = true;
+	} else {
+		/* RCU: a counter is freed a grace period after its removal. */
+		counter = READ_ONCE(live->counter);
+		if (!counter)
+			goto out;
+		/*
+		 * Until the counter is gone its owner has no references for
+		 * its units: those that it has not inherited then.
+		 */
+		raw_spin_lock_irqsave(&counter->lock, flags);
+		adopted = !counter->gone;
+		if (adopted)
+			counter->inherited += n;
+		raw_spin_unlock_irqrestore(&counter->lock, flags);
+	}
+	if (adopted)
+		atomic64_add(n, &owner->refs);
+out:
+	rcu_read_unlock();
+	return adopted;
+}

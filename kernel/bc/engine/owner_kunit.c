@@ -133,6 +133,53 @@ static void owners_can_be_peeked_at(struct kunit *test)
 	uncharge(told, owner, 1);
 }
 
+/* An object that keeps its owner is charged after its group was removed, too. */
+static void removed_owner_adopts(struct kunit *test)
+{
+	struct told *told = told_new(test);
+	struct res_counter *top = told_counter(test, told, NULL);
+	struct res_counter *mid = told_counter(test, told, top);
+	struct res_counter *low = told_counter(test, told, mid);
+	struct res_owner *owner = must_charge(test, low, 2);
+	struct res_owner *from;
+
+	KUNIT_ASSERT_TRUE(test, res_owner_tryget(owner));
+	/* It has them already. */
+	KUNIT_EXPECT_FALSE(test, res_owner_adopt(owner, owner, 1));
+	res_counter_remove(low);
+
+	from = must_charge(test, mid, 3);
+	KUNIT_EXPECT_TRUE(test, res_owner_adopt(owner, from, 3));
+	KUNIT_EXPECT_EQ(test, snapshot(mid).held, 0);
+	KUNIT_EXPECT_EQ(test, snapshot(mid).inherited, 5);
+	KUNIT_EXPECT_EQ(test, snapshot(top).usage, 5);
+	uncharge(told, owner, 4);
+	KUNIT_EXPECT_EQ(test, snapshot(mid).inherited, 1);
+
+	/* Not what another counter has, ... */
+	from = must_charge(test, top, 1);
+	KUNIT_EXPECT_FALSE(test, res_owner_adopt(owner, from, 1));
+	uncharge(told, from, 1);
+	/* ... nor what a counter had that was removed since. */
+	from = must_charge(test, mid, 1);
+	res_counter_remove(mid);
+	KUNIT_EXPECT_FALSE(test, res_owner_adopt(owner, from, 1));
+	uncharge(told, from, 1);
+
+	from = must_charge(test, top, 2);
+	KUNIT_EXPECT_TRUE(test, res_owner_adopt(owner, from, 2));
+	KUNIT_EXPECT_EQ(test, res_counter_remove(top), 3);
+	KUNIT_EXPECT_TRUE(test, res_owner_adopt(owner, NULL, 7));
+	KUNIT_EXPECT_EQ(test, root_usage(told), 10);
+	uncharge(told, owner, 9);
+	KUNIT_EXPECT_EQ(test, root_usage(told), 1);
+	uncharge(told, owner, 1);
+	KUNIT_EXPECT_EQ(test, root_usage(told), 0);
+	KUNIT_EXPECT_EQ(test, told->freed, 2);
+	res_owner_put(owner);
+	KUNIT_EXPECT_EQ(test, told->freed, 3);
+}
+
 /*
  * A chain of groups, removed from its end, makes a chain of owners. Returning
  * the units, from either end, must free every owner, and none too early (which
@@ -173,6 +220,7 @@ static struct kunit_case owner_cases[] = {
 	KUNIT_CASE(discarded_counter_leaves_nothing),
 	KUNIT_CASE(charge_of_removed_goes_to_an_ancestor),
 	KUNIT_CASE(owners_can_be_peeked_at),
+	KUNIT_CASE(removed_owner_adopts),
 	KUNIT_CASE(chains_of_owners_are_freed),
 	{ }
 };

@@ -768,6 +768,35 @@ struct worker *user_new_on_cpu(const char *cg, int cpu)
 	return worker_after(worker_new_on_cpu(cg, cpu), become_nobody, 0);
 }
 
+/* A child of the test, too, so that the worker need not stay. */
+static long go_on_in_child(long parent)
+{
+	pid_t pid = syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
+
+	if (pid < 0)
+		return -errno;
+	if (pid)
+		_exit(0);
+	die_with_parent();
+	if (getppid() != parent)
+		_exit(0);
+	return getpid();
+}
+
+struct worker *worker_renew(struct worker *w)
+{
+	long pid = w ? call(w, go_on_in_child, getpid()) : -1;
+
+	if (pid > 0) {
+		waitpid(w->pid, NULL, 0);
+		w->pid = pid;
+		return w;
+	}
+	if (w)
+		worker_kill(w);
+	return NULL;
+}
+
 bool worker_move(struct worker *w, const char *cg)
 {
 	return !cg_attach(cg, w->pid);

@@ -226,6 +226,12 @@ struct worker *worker_new_on_cpu(const char *cg, int cpu);
 struct worker *user_new_on_cpu(const char *cg, int cpu);
 /* @w, if it is one and fn(arg) was done in it; else there is none: NULL. */
 struct worker *worker_after(struct worker *w, bc_work fn, long arg);
+/*
+ * Goes on in a process that the worker forks: one whose memory was made in its
+ * group. Its descriptors and mappings are there, too. NULL, and the worker is gone,
+ * if it could not.
+ */
+struct worker *worker_renew(struct worker *w);
 /* Moves the worker to another group. Its files stay with the old one. */
 bool worker_move(struct worker *w, const char *cg);
 /* Runs fn(arg) in the worker and returns its result, LONG_MIN if it died. */

@@ -6,7 +6,10 @@
 /* bc-boot: --smp 4 */
 #include <fcntl.h>
 #include <linux/aio_abi.h>
+#include <linux/if_xdp.h>
+#include <linux/io_uring.h>
 #include <linux/keyctl.h>
+#include <linux/perf_event.h>
 #include <limits.h>
 #include <mqueue.h>
 #include <net/if.h>
@@ -19,6 +22,7 @@
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/ipc.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/msg.h>
 #include <sys/prctl.h>
@@ -576,6 +580,253 @@ static long drop_timer(long unused)
 	return syscall(SYS_timer_delete, pop()) ? -errno : 0;
 }
 
+/* privvmpages: 16 pages at a time. */
+
+#define PAGE 4096L
+#define BATCH (16 * PAGE)
+
+static long map(size_t len, int prot, int flags, int fd)
+{
+	void *p = mmap(NULL, len, prot, flags, fd, 0);
+
+	return p == MAP_FAILED ? -errno : push((long)p);
+}
+
+static long drop_map(long unused)
+{
+	(void)unused;
+	return munmap((void *)pop(), BATCH) ? -errno : 0;
+}
+
+static long make_anon(long i)
+{
+	(void)i;
+	return map(BATCH, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+}
+
+static long make_shared(long i)
+{
+	(void)i;
+	return map(BATCH, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1);
+}
+
+static long make_private(long i)
+{
+	(void)i;
+	return map(BATCH, PROT_READ | PROT_WRITE, MAP_PRIVATE, locked);
+}
+
+static long make_writable(long i)
+{
+	long err = map(BATCH, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+
+	(void)i;
+	if (err || !mprotect((void *)made[nmade - 1], BATCH, PROT_READ | PROT_WRITE))
+		return err;
+	err = -errno;
+	drop_map(0);
+	return err;
+}
+
+/* The library's heap is not touched meanwhile. */
+static long make_brk(long i)
+{
+	(void)i;
+	return sbrk(BATCH) == (void *)-1 ? -errno : 0;
+}
+
+static long drop_brk(long unused)
+{
+	(void)unused;
+	return sbrk(-BATCH) == (void *)-1 ? -errno : 0;
+}
+
+/* One mapping, at made[0], grows: where it is, or elsewhere. */
+static long setup_growing(long unused)
+{
+	return make_anon(unused);
+}
+
+static long resize(long batches)
+{
+	void *p = mremap((void *)made[0], nmade * BATCH, batches * BATCH,
+			 MREMAP_MAYMOVE);
+
+	if (p == MAP_FAILED)
+		return -errno;
+	made[0] = (long)p;
+	nmade = batches;
+	return 0;
+}
+
+static long make_larger(long i)
+{
+	(void)i;
+	return resize(nmade + 1);
+}
+
+static long drop_larger(long unused)
+{
+	(void)unused;
+	return resize(nmade - 1);
+}
+
+static long make_fork(long i)
+{
+	pid_t pid = fork();
+
+	(void)i;
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (;;)
+			pause();
+	}
+	return push(pid);
+}
+
+static long make_large_shm(long i)
+{
+	(void)i;
+	return push(shmget(IPC_PRIVATE, BATCH, IPC_CREAT | 0600));
+}
+
+/* lockedpages: 16 at a time, too. */
+
+/* What was mapped last is locked, or unmapped. */
+static long lock_last(int flags)
+{
+	long err;
+
+	if (!syscall(SYS_mlock2, made[nmade - 1], BATCH, flags))
+		return 0;
+	err = -errno;
+	drop_map(0);
+	return err;
+}
+
+static long make_mlock(long i)
+{
+	return make_anon(i) ?: lock_last(0);
+}
+
+static long make_mlock_onfault(long i)
+{
+	return make_shared(i) ?: lock_last(MLOCK_ONFAULT);
+}
+
+static long make_map_locked(long i)
+{
+	(void)i;
+	return map(BATCH, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_LOCKED, -1);
+}
+
+static long setup_growing_locked(long unused)
+{
+	return make_mlock(unused);
+}
+
+/* All that is mapped later. */
+static long setup_mlockall(long unused)
+{
+	(void)unused;
+	return mlockall(MCL_FUTURE) ? -errno : 0;
+}
+
+/* It cannot wait for what is in stock: that is there a moment later. */
+static long make_locked_shm(long i)
+{
+	long err = make_large_shm(i);
+	int tries;
+
+	for (tries = 0; tries < 20 && !err; tries++) {
+		if (!shmctl(made[nmade - 1], SHM_LOCK, NULL))
+			return 0;
+		if (errno != ENOMEM)
+			break;
+		bc_sleep_ms(10);
+	}
+	if (!err)
+		drop_shm(0);
+	return err ?: -ENOMEM;
+}
+
+static struct iovec buffer;
+
+static long setup_buffer(long unused)
+{
+	long err = make_anon(unused);
+
+	buffer.iov_base = (void *)pop();
+	buffer.iov_len = BATCH;
+	return err;
+}
+
+static long make_ring(long i)
+{
+	struct io_uring_params params = { };
+	int fd = syscall(SYS_io_uring_setup, 1, &params);
+	long err;
+
+	(void)i;
+	if (fd < 0)
+		return -errno;
+	if (!syscall(SYS_io_uring_register, fd, IORING_REGISTER_BUFFERS, &buffer, 1))
+		return push(fd);
+	err = -errno;
+	close(fd);
+	return err;
+}
+
+/* One page more. */
+static long make_perf(long i)
+{
+	struct perf_event_attr attr = {
+		.type = PERF_TYPE_SOFTWARE,
+		.config = PERF_COUNT_SW_DUMMY,
+		.size = sizeof(attr),
+		.exclude_kernel = 1,
+		.exclude_hv = 1,
+	};
+	int fd = syscall(SYS_perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
+	void *p;
+	long err;
+
+	(void)i;
+	if (fd < 0)
+		return -errno;
+	p = mmap(NULL, BATCH + PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	err = p == MAP_FAILED ? -errno : push((long)p);
+	close(fd);
+	return err;
+}
+
+static long drop_perf(long unused)
+{
+	(void)unused;
+	return munmap((void *)pop(), BATCH + PAGE) ? -errno : 0;
+}
+
+static long make_xsk(long i)
+{
+	struct xdp_umem_reg reg = {
+		.addr = (unsigned long)buffer.iov_base,
+		.len = BATCH,
+		.chunk_size = PAGE,
+	};
+	int fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
+	long err;
+
+	(void)i;
+	if (fd < 0)
+		return -errno;
+	if (!setsockopt(fd, SOL_XDP, XDP_UMEM_REG, &reg, sizeof(reg)))
+		return push(fd);
+	err = -errno;
+	close(fd);
+	return err;
+}
+
 /**
  * struct way - how something is made that is counted
  * @name: for messages
@@ -585,18 +836,21 @@ static long drop_timer(long unused)
  * @root: takes privileges, or those in a user namespace
  * @later: the kernel returns it some time after @drop
  * @stays: it is there when its process has gone
+ * @memory: the memory of the process pays, which must have been made in the group
+ * @err: the errno, if it is not that of the kind
  */
 struct way {
 	const char *name;
 	bc_work setup, make, drop;
-	bool root, later, stays;
+	bool root, later, stays, memory;
+	int err;
 };
 
 static const struct kind {
 	const char *key;
 	int err;
 	const char *sysctl;	/* mainline's own bound, if that is easily set */
-	struct way ways[9];
+	struct way ways[10];
 } kinds[] = {
 	{ "numinotify", EMFILE, "/proc/sys/fs/inotify/max_user_instances", {
 		{ "inotify_init", NULL, make_inotify, drop_fd },
@@ -665,6 +919,33 @@ static const struct kind {
 	{ "numtimer", EAGAIN, NULL, {
 		{ "timer_create", NULL, make_timer, drop_timer },
 	} },
+	{ "privvmpages", ENOMEM, NULL, {
+		{ "anonymous", NULL, make_anon, drop_map, .memory = true },
+		{ "private", setup_file, make_private, drop_map, .memory = true },
+		{ "mprotect", NULL, make_writable, drop_map, .memory = true },
+		{ "brk", NULL, make_brk, drop_brk, .memory = true },
+		{ "mremap", setup_growing, make_larger, drop_larger,
+		  .memory = true },
+		{ "fork", NULL, make_fork, drop_ns, .memory = true },
+		{ "shared anonymous", NULL, make_shared, drop_map },
+		{ "SysV", NULL, make_large_shm, drop_shm, .stays = true },
+	} },
+	{ "lockedpages", ENOMEM, NULL, {
+		{ "mlock", NULL, make_mlock, drop_map, .memory = true },
+		{ "MLOCK_ONFAULT", NULL, make_mlock_onfault, drop_map,
+		  .memory = true },
+		{ "MAP_LOCKED", NULL, make_map_locked, drop_map, .memory = true,
+		  .err = EAGAIN },
+		{ "mremap", setup_growing_locked, make_larger, drop_larger,
+		  .memory = true, .err = EAGAIN },
+		{ "brk", setup_mlockall, make_brk, drop_brk, .memory = true },
+		{ "SHM_LOCK", NULL, make_locked_shm, drop_shm, .stays = true },
+		{ "io_uring", setup_buffer, make_ring, drop_fd, .memory = true,
+		  .later = true },
+		{ "perf", NULL, make_perf, drop_perf, .err = EPERM },
+		{ "xsk", setup_buffer, make_xsk, drop_fd, .root = true,
+		  .later = true, .err = ENOBUFS },
+	} },
 };
 
 #define NKINDS ((int)(sizeof(kinds) / sizeof(kinds[0])))
@@ -721,6 +1002,8 @@ static struct worker *maker(const char *cg, const struct way *way, bool root)
 {
 	struct worker *w = root ? worker_new(cg) : user_new(cg);
 
+	if (way->memory)
+		w = worker_renew(w);
 	return way->setup ? worker_after(w, way->setup, 0) : w;
 }
 
@@ -843,8 +1126,8 @@ TEST_F(ubc, limit_holds_to_the_unit)
 	for_each_kind(kind) for_each_way(way, kind) {
 		struct worker *w = maker(self->group, way, way->root);
 		const char *key = kind->key;
+		int i, err = way->err ?: kind->err;
 		long long base, unit;
-		int i;
 
 		ASSERT_NE(NULL, w) AT(kind, way);
 		unit = unit_of(w, self->group, kind, way);
@@ -857,20 +1140,20 @@ TEST_F(ubc, limit_holds_to_the_unit)
 			EXPECT_EQ(base + (i + 1) * unit,
 				  usage(self->group, key)) AT(kind, way);
 		}
-		EXPECT_EQ(-kind->err, call(w, way->make, 3)) AT(kind, way);
-		EXPECT_EQ(-kind->err, call(w, way->make, 3)) AT(kind, way);
+		EXPECT_EQ(-err, call(w, way->make, 3)) AT(kind, way);
+		EXPECT_EQ(-err, call(w, way->make, 3)) AT(kind, way);
 		EXPECT_SOON(base + 3 * unit, usage(self->group, key));
 		EXPECT_LE(2, event(self->group, "events", key, "max")) AT(kind, way);
 
 		/* One less, and there is room for one. */
 		EXPECT_EQ(0, drop(w, self->group, kind, way, base + 2 * unit));
 		EXPECT_EQ(0, call(w, way->make, 2)) AT(kind, way);
-		EXPECT_EQ(-kind->err, call(w, way->make, 3)) AT(kind, way);
+		EXPECT_EQ(-err, call(w, way->make, 3)) AT(kind, way);
 
 		/* By one unit too little is too little. */
 		EXPECT_EQ(0, drop(w, self->group, kind, way, base + 2 * unit));
 		ASSERT_EQ(0, set(self->group, "limit", key, base + 3 * unit - 1));
-		EXPECT_EQ(-kind->err, call(w, way->make, 2)) AT(kind, way);
+		EXPECT_EQ(-err, call(w, way->make, 2)) AT(kind, way);
 
 		ASSERT_EQ(0, set(self->group, "limit", key, BC_UNLIMITED));
 		while (i-- > 1)
@@ -951,6 +1234,10 @@ TEST_F(ubc, tenant_in_a_user_namespace)
 		/* The namespace of the one before may go later. */
 		if (!way->setup) {
 			ASSERT_EQ(1, left(self->group, "numns", 1)) AT(kind, way);
+		}
+		if (way->memory) {
+			w = worker_renew(w);
+			ASSERT_NE(NULL, w) AT(kind, way);
 		}
 		unit = unit_of(w, self->group, kind, way);
 		ASSERT_LT(0, unit) AT(kind, way);
@@ -1437,6 +1724,573 @@ TEST_F(ubc, payload_of_a_key_changes)
 	EXPECT_SOON(0, usage(self->top, key));
 }
 
+/* privvmpages */
+
+/* A user's process whose memory was made in @cg. */
+static struct worker *own_memory(const char *cg)
+{
+	return worker_renew(user_new(cg));
+}
+
+/* What mainline has accounted for the mappings of a process, in pages. */
+static long long accounted(pid_t pid)
+{
+	unsigned long start, end, size = 0;
+	long long sum = 0;
+	char line[512];
+	FILE *file;
+
+	snprintf(line, sizeof(line), "/proc/%d/smaps", (int)pid);
+	file = fopen(line, "re");
+	if (!file)
+		return -errno;
+	while (fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
+			size = (end - start) / PAGE;
+		if (!strncmp(line, "VmFlags:", 8) && strstr(line, " ac"))
+			sum += size;
+	}
+	fclose(file);
+	return sum;
+}
+
+static long map_anon_of(long pages)
+{
+	return map(pages * PAGE, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS, -1);
+}
+
+static long map_uncounted(long which)
+{
+	int prot = PROT_READ | PROT_WRITE, flags = MAP_PRIVATE | MAP_ANONYMOUS;
+
+	switch (which) {
+	case 0:
+		return map(BATCH, prot, flags | MAP_NORESERVE, -1);
+	case 1:
+		return map(BATCH, PROT_NONE, flags, -1);
+	case 2:
+		return map(BATCH, PROT_READ, flags, -1);
+	case 3:
+		return map(BATCH, prot, MAP_SHARED, locked);
+	default:
+		return map(BATCH, PROT_READ, MAP_PRIVATE, locked);
+	}
+}
+
+/* As in mainline: what cannot be written to, what has its own backing, ... */
+TEST_F(ubc, memory_that_is_not_counted)
+{
+	struct worker *w = worker_after(own_memory(self->group), setup_file, 0);
+	const char *key = "privvmpages";
+	long long base;
+	int i;
+
+	ASSERT_NE(NULL, w);
+	base = usage(self->group, key);
+	EXPECT_LT(0, base);
+	EXPECT_EQ(accounted(w->pid), base);
+	for (i = 0; i < 5; i++) {
+		EXPECT_EQ(0, call(w, map_uncounted, i));
+		EXPECT_EQ(base, usage(self->group, key)) TH_LOG("case %d", i);
+	}
+	worker_end(w);
+	EXPECT_EQ(0, usage(self->group, key));
+}
+
+#define AREA 64
+
+static long setup_area(long unused)
+{
+	(void)unused;
+	/* So that all of a mapping of it can be written to. */
+	if (ftruncate(locked, AREA * PAGE))
+		return -errno;
+	return map(AREA * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+}
+
+/* One of all that can happen to a piece of the area; may fail. */
+static long change_area(long seed)
+{
+	static unsigned int state;
+	char *area = (char *)made[0], *p, *q;
+	int prot = PROT_READ | PROT_WRITE;
+	size_t len;
+	pid_t pid;
+
+	if (seed >= 0)
+		state = seed;
+	len = (1 + rand_r(&state) % 12) * PAGE;
+	p = area + rand_r(&state) % (AREA - 12) * PAGE;
+	q = area + rand_r(&state) % (AREA - 12) * PAGE;
+	switch (rand_r(&state) % 11) {
+	case 0:
+		munmap(p, len);
+		break;
+	case 1:
+		mmap(p, len, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+		break;
+	case 2:
+		mmap(p, len, prot, MAP_PRIVATE | MAP_FIXED, locked, 0);
+		break;
+	case 3:
+		mmap(p, len, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+		     -1, 0);
+		break;
+	case 4:
+		mprotect(p, len, prot);
+		break;
+	case 5:
+		mprotect(p, len, PROT_NONE);
+		break;
+	case 6:
+		mremap(p, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, q);
+		break;
+	case 7:
+		mremap(p, len, 12 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, q);
+		break;
+	case 8:
+		mremap(p, len, len, MREMAP_MAYMOVE | MREMAP_FIXED |
+		       MREMAP_DONTUNMAP, q);
+		break;
+	case 9:
+		/* Once written to, it counts until it is unmapped. */
+		if (!mprotect(p, len, prot))
+			*(volatile char *)p = 1;
+		break;
+	default:
+		pid = fork();
+		if (!pid)
+			_exit(0);
+		if (pid > 0)
+			waitpid(pid, NULL, 0);
+		break;
+	}
+	return 0;
+}
+
+static long change_area_often(long n)
+{
+	while (n--)
+		change_area(-1);
+	return 0;
+}
+
+/*
+ * Catches: a place where mainline accounts and the group is not charged, or not by
+ * as much, errors included.
+ */
+TEST_F(ubc, memory_counts_as_mainline_counts_it)
+{
+	const char *key = "privvmpages";
+	struct worker *w;
+	long long most;
+	int i;
+
+	w = worker_after(own_memory(self->group), setup_file, 0);
+	w = worker_after(w, setup_area, 0);
+	ASSERT_NE(NULL, w);
+	most = accounted(w->pid) + 20;
+	ASSERT_EQ(0, call(w, change_area, 1));
+	for (i = 0; i < bc_rounds(600); i++) {
+		/* At times so little that most is refused, fork always. */
+		ASSERT_EQ(0, set(self->group, "barrier", key,
+				 i / 20 % 2 ? most : BC_UNLIMITED));
+		ASSERT_EQ(0, call(w, change_area_often, 5));
+		ASSERT_EQ(accounted(w->pid), usage(self->group, key))
+			TH_LOG("round %d", i);
+	}
+	EXPECT_LT(0, event(self->group, "events", key, "barrier"));
+	worker_end(w);
+	EXPECT_EQ(0, usage(self->group, key));
+}
+
+/* An ENOMEM, where there would be a dead process later. */
+TEST_F(ubc, memory_is_refused_not_killed_for)
+{
+	long long kills = bc_oom_kills();
+	struct worker *w = own_memory(self->group);
+	const char *key = "privvmpages";
+
+	ASSERT_NE(NULL, w);
+	ASSERT_EQ(0, set(self->group, "limit", key, 10000));
+	EXPECT_EQ(-ENOMEM, call(w, map_anon_of, 10000));
+	EXPECT_EQ(0, call(w, map_anon_of, 10000 - usage(self->group, key)));
+	EXPECT_EQ(10000, usage(self->group, key));
+	EXPECT_EQ(-ENOMEM, call(w, map_anon_of, 1));
+	EXPECT_EQ(-ENOMEM, call(w, fork_one, 0));
+	EXPECT_EQ(kills, bc_oom_kills());
+	worker_kill(w);
+	EXPECT_EQ(0, usage(self->group, key));
+}
+
+static long eat_stack(long pages)
+{
+	volatile char page[PAGE];
+
+	page[0] = pages;
+	return pages ? eat_stack(pages - 1) + page[0] : 0;
+}
+
+static long map_stack(long unused)
+{
+	(void)unused;
+	return map(PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS |
+		   MAP_GROWSDOWN | MAP_NORESERVE, -1);
+}
+
+static long grow_stack(long pages)
+{
+	((volatile char *)made[nmade - 1])[-pages * PAGE] = 1;
+	return 0;
+}
+
+TEST_F(ubc, stack_grows)
+{
+	struct worker *w = own_memory(self->group);
+	const char *key = "privvmpages";
+	long long base;
+	int status;
+
+	ASSERT_NE(NULL, w);
+	/* One without a reservation is not counted, however it grows. */
+	base = usage(self->group, key);
+	ASSERT_EQ(0, call(w, map_stack, 0));
+	EXPECT_EQ(0, call(w, grow_stack, 1));
+	EXPECT_EQ(base, usage(self->group, key));
+	EXPECT_NE(LONG_MIN, call(w, eat_stack, 100));
+	EXPECT_LE(base + 60, usage(self->group, key));
+	EXPECT_EQ(accounted(w->pid), usage(self->group, key));
+	base = usage(self->group, key);
+	ASSERT_EQ(0, set(self->group, "limit", key, base + 20));
+	EXPECT_EQ(LONG_MIN, call(w, eat_stack, 300));
+	status = worker_wait(w);
+	EXPECT_TRUE(WIFSIGNALED(status));
+	EXPECT_EQ(SIGSEGV, WTERMSIG(status));
+	EXPECT_EQ(0, usage(self->group, key));
+}
+
+static long start_program(long unused)
+{
+	volatile int err = 0;
+	pid_t pid = vfork();
+
+	(void)unused;
+	if (!pid) {
+		execl("/bin/busybox", "sleep", "1000", NULL);
+		err = -errno;
+		_exit(0);
+	}
+	if (pid > 0 && err)
+		waitpid(pid, NULL, 0);
+	return err ?: push(pid);
+}
+
+/* The memory of a program is that of the group where it is executed. */
+TEST_F(ubc, program_is_executed)
+{
+	const char *key = "privvmpages";
+	char *other = cg_new(self->top, "other");
+	struct worker *w = own_memory(other);
+	long long of_worker;
+
+	ASSERT_NE(NULL, w);
+	of_worker = usage(other, key);
+	ASSERT_TRUE(worker_move(w, self->group));
+	EXPECT_EQ(0, usage(self->group, key));
+	ASSERT_EQ(0, call(w, start_program, 0));
+	/* vfork(2) returns before the program has all that it needs. */
+	EXPECT_TRUE(bc_soon(usage(self->group, key) > 20));
+	EXPECT_EQ(of_worker, usage(other, key));
+	EXPECT_EQ(0, call(w, drop_ns, 0));
+	EXPECT_EQ(0, usage(self->group, key));
+	ASSERT_EQ(0, set(self->group, "limit", key, 0));
+	EXPECT_EQ(-ENOMEM, call(w, start_program, 0));
+	EXPECT_EQ(0, usage(self->group, key));
+	worker_end(w);
+	EXPECT_EQ(0, usage(other, key));
+}
+
+static long make_memfd(long unused)
+{
+	long fd = syscall(SYS_memfd_create, "bc", MFD_CLOEXEC);
+
+	(void)unused;
+	if (fd < 0 || ftruncate(fd, 100 * PAGE))
+		return -errno;
+	return push(fd);
+}
+
+/* Page @i of the file that was made last, by write(2), or in a mapping. */
+static long write_page(long i)
+{
+	return pwrite(made[nmade - 1], "x", 1, i * PAGE) < 0 ? -errno : 0;
+}
+
+static long touch_page(long i)
+{
+	char *p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED,
+		       made[nmade - 1], i * PAGE);
+
+	if (p == MAP_FAILED)
+		return -errno;
+	*(volatile char *)p = 1;
+	return munmap(p, PAGE) ? -errno : 0;
+}
+
+static long punch(long i)
+{
+	return fallocate(made[nmade - 1],
+			 FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			 i * PAGE, PAGE) ? -errno : 0;
+}
+
+/* A file of tmpfs pays page by page: the group that made it. */
+TEST_F(ubc, memory_of_a_file)
+{
+	char *other = cg_new(self->top, "other");
+	struct worker *w = worker_new(self->group), *taker = worker_new(other);
+	const char *key = "privvmpages";
+	int status;
+
+	ASSERT_TRUE(w && taker);
+	ASSERT_EQ(0, call(w, make_memfd, 0));
+	EXPECT_EQ(0, usage(self->group, key));
+	EXPECT_EQ(0, call(w, write_page, 0));
+	EXPECT_EQ(0, call(w, touch_page, 1));
+	EXPECT_EQ(2, usage(self->group, key));
+	ASSERT_EQ(0, call(taker, take_fd, (long)w->pid << 16 |
+			  call(w, last_fd, 0)));
+	EXPECT_EQ(0, call(taker, write_page, 2));
+	EXPECT_EQ(3, usage(self->group, key));
+	EXPECT_EQ(0, usage(other, key));
+
+	/* Its maker and its group go. */
+	ASSERT_EQ(0, set(self->group, "limit", key, 4));
+	ASSERT_EQ(0, set(self->top, "limit", key, 5));
+	worker_end(w);
+	EXPECT_EQ(0, call(taker, write_page, 3));
+	EXPECT_EQ(-ENOSPC, call(taker, write_page, 4));
+	EXPECT_EQ(0, call(taker, punch, 3));
+	EXPECT_EQ(3, usage(self->group, key));
+	ASSERT_EQ(0, cg_rmdir(self->group));
+	EXPECT_EQ(3, usage(self->top, key));
+	EXPECT_EQ(0, call(taker, touch_page, 3));
+	EXPECT_EQ(0, call(taker, write_page, 4));
+	EXPECT_EQ(5, usage(self->top, key));
+	EXPECT_EQ(-ENOSPC, call(taker, write_page, 5));
+	EXPECT_EQ(0, call(taker, punch, 0));
+	EXPECT_EQ(0, call(taker, write_page, 5));
+	EXPECT_EQ(5, usage(self->top, key));
+	EXPECT_EQ(LONG_MIN, call(taker, touch_page, 6));
+	status = worker_wait(taker);
+	EXPECT_TRUE(WIFSIGNALED(status));
+	EXPECT_EQ(SIGBUS, WTERMSIG(status));
+	EXPECT_SOON(0, usage(self->top, key));
+}
+
+/* lockedpages */
+
+/* Pages that mainline says a process has locked. */
+static long long vm_locked(pid_t pid)
+{
+	long long kb = -ENOENT;
+	char line[256];
+	FILE *file;
+
+	snprintf(line, sizeof(line), "/proc/%d/status", (int)pid);
+	file = fopen(line, "re");
+	if (!file)
+		return -errno;
+	while (fgets(line, sizeof(line), file))
+		if (sscanf(line, "VmLck: %lld kB", &kb) == 1)
+			break;
+	fclose(file);
+	return kb < 0 ? kb : kb * 1024 / PAGE;
+}
+
+/* One of all that can happen to locks in the area; may fail. */
+static long change_locks(long seed)
+{
+	int prot = PROT_READ | PROT_WRITE, flags = MAP_PRIVATE | MAP_ANONYMOUS;
+	static unsigned int state;
+	char *area = (char *)made[0], *p, *q;
+	size_t len;
+	pid_t pid;
+
+	if (seed >= 0)
+		state = seed;
+	len = (1 + rand_r(&state) % 12) * PAGE;
+	p = area + rand_r(&state) % (AREA - 12) * PAGE;
+	q = area + rand_r(&state) % (AREA - 12) * PAGE;
+	switch (rand_r(&state) % 14) {
+	case 0:
+	case 1:
+		mlock(p, len);
+		break;
+	case 2:
+		munlock(p, len);
+		break;
+	case 3:
+		munmap(p, len);
+		break;
+	case 4:
+		mmap(p, len, prot, flags | MAP_FIXED, -1, 0);
+		break;
+	case 5:
+		mmap(p, len, prot, flags | MAP_FIXED | MAP_LOCKED, -1, 0);
+		break;
+	case 6:
+		mmap(p, len, PROT_READ, MAP_SHARED | MAP_FIXED | MAP_LOCKED,
+		     locked, 0);
+		break;
+	case 7:
+		mprotect(p, len, rand_r(&state) % 2 ? prot : PROT_READ);
+		break;
+	case 8:
+		mremap(p, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, q);
+		break;
+	case 9:
+		mremap(p, len, 12 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, q);
+		break;
+	case 10:
+		mremap(p, len, len, MREMAP_MAYMOVE | MREMAP_FIXED |
+		       MREMAP_DONTUNMAP, q);
+		break;
+	case 11:
+		mremap(p, len, PAGE, 0);
+		break;
+	case 12:
+		/* With what comes later: brk, new mappings, and off again. */
+		if (mlockall(MCL_FUTURE | MCL_CURRENT * (rand_r(&state) % 2)))
+			break;
+		if (sbrk(len) != (void *)-1)
+			sbrk(-(long)len);
+		mmap(p, len, prot, flags | MAP_FIXED, -1, 0);
+		if (rand_r(&state) % 2)
+			munlockall();
+		else
+			mlockall(MCL_FUTURE | MCL_ONFAULT);
+		mmap(q, len, prot, flags | MAP_FIXED, -1, 0);
+		munlockall();
+		break;
+	default:
+		pid = fork();
+		if (!pid)
+			_exit(0);
+		if (pid > 0)
+			waitpid(pid, NULL, 0);
+		break;
+	}
+	return 0;
+}
+
+static long change_locks_often(long n)
+{
+	while (n--)
+		change_locks(-1);
+	return 0;
+}
+
+/*
+ * Catches: a place where locked_vm changes and the group is not charged, or not by
+ * as much, errors included.
+ */
+TEST_F(ubc, locks_count_as_mainline_counts_them)
+{
+	const char *key = "lockedpages";
+	struct worker *w;
+	int i;
+
+	w = worker_after(own_memory(self->group), setup_file, 0);
+	w = worker_after(w, setup_area, 0);
+	ASSERT_NE(NULL, w);
+	ASSERT_EQ(0, call(w, change_locks, 1));
+	for (i = 0; i < bc_rounds(600); i++) {
+		/* At times so little that most is refused. */
+		ASSERT_EQ(0, set(self->group, "barrier", key,
+				 i / 20 % 2 ? 20 : BC_UNLIMITED));
+		ASSERT_EQ(0, call(w, change_locks_often, 5));
+		ASSERT_EQ(vm_locked(w->pid), usage(self->group, key))
+			TH_LOG("round %d", i);
+		ASSERT_EQ(accounted(w->pid), usage(self->group, "privvmpages"))
+			TH_LOG("round %d", i);
+	}
+	EXPECT_LT(0, event(self->group, "events", key, "barrier"));
+	EXPECT_LT(0, get(self->group, "max_usage", key));
+	worker_end(w);
+	EXPECT_EQ(0, usage(self->group, key));
+}
+
+static long lock_everything(long flags)
+{
+	return mlockall(flags) ? -errno : 0;
+}
+
+/* RLIMIT_MEMLOCK has three counts; with CAP_IPC_LOCK it holds for none. */
+TEST_F(ubc, locks_of_all_kinds_are_one_account)
+{
+	struct worker *w = worker_renew(worker_new(self->group));
+	struct worker *w2 = worker_new(self->group);
+	const char *key = "lockedpages";
+
+	w = worker_after(w, setup_buffer, 0);
+	ASSERT_TRUE(w && w2);
+	ASSERT_EQ(0, set(self->group, "limit", key, 100));
+	EXPECT_EQ(0, call(w, make_mlock, 0));
+	EXPECT_EQ(0, call(w2, make_locked_shm, 0));
+	EXPECT_EQ(0, call(w, make_ring, 0));
+	EXPECT_EQ(0, call(w, make_perf, 0));
+	EXPECT_EQ(0, call(w, make_xsk, 0));
+	EXPECT_EQ(5 * 16 + 1, usage(self->group, key));
+	EXPECT_EQ(0, call(w, make_mlock, 0));
+	EXPECT_EQ(-ENOMEM, call(w, make_mlock, 0));
+	EXPECT_EQ(-ENOMEM, call(w, make_ring, 0));
+	EXPECT_EQ(-EPERM, call(w, make_perf, 0));
+	EXPECT_EQ(-ENOBUFS, call(w, make_xsk, 0));
+	EXPECT_EQ(-ENOMEM, call(w, lock_everything, MCL_CURRENT));
+	EXPECT_EQ(6 * 16 + 1, usage(self->group, key));
+	ASSERT_EQ(0, set(self->group, "limit", key, BC_UNLIMITED));
+	EXPECT_EQ(0, call(w, lock_everything, MCL_CURRENT));
+	/* Four of the six are no locks of its memory. */
+	EXPECT_EQ(vm_locked(w->pid) + 4 * 16 + 1, usage(self->group, key));
+	worker_kill(w);
+	EXPECT_SOON(16, usage(self->group, key));
+	EXPECT_EQ(0, call(w2, drop_shm, 0));
+	EXPECT_EQ(0, usage(self->group, key));
+}
+
+/* A child locks nothing, nor does a program; a ring holds what it holds. */
+TEST_F(ubc, locks_of_fork_and_exec)
+{
+	struct worker *w = own_memory(self->group), *taker;
+	char *other = cg_new(self->top, "other");
+	const char *key = "lockedpages";
+
+	w = worker_after(w, setup_buffer, 0);
+	taker = worker_new(other);
+	ASSERT_TRUE(w && taker);
+	EXPECT_EQ(0, call(w, make_mlock, 0));
+	EXPECT_EQ(0, call(w, make_fork, 0));
+	EXPECT_EQ(16, usage(self->group, key));
+	EXPECT_EQ(0, call(w, start_program, 0));
+	EXPECT_EQ(16, usage(self->group, key));
+	EXPECT_EQ(0, call(w, drop_ns, 0));
+	EXPECT_EQ(0, call(w, drop_ns, 0));
+	EXPECT_EQ(0, call(w, make_ring, 0));
+	EXPECT_EQ(32, usage(self->group, key));
+	ASSERT_EQ(0, call(taker, take_fd, (long)w->pid << 16 |
+			  call(w, last_fd, 0)));
+	worker_kill(w);
+	EXPECT_SOON(16, usage(self->group, key));
+	ASSERT_EQ(0, cg_rmdir(self->group));
+	EXPECT_EQ(16, usage(self->top, key));
+	EXPECT_EQ(0, usage(other, key));
+	EXPECT_EQ(0, call(taker, drop_fd, 0));
+	EXPECT_SOON(0, usage(self->top, key));
+	worker_end(taker);
+}
+
 /* Opens and closes as many as it gets, @rounds times. */
 static long hammer_inotify(long rounds)
 {
@@ -1520,6 +2374,52 @@ TEST_F(ubc, race_for_the_first_account)
 			EXPECT_EQ(0, finish(w[i]));
 	}
 	EXPECT_EQ(0, usage(self->top, "numinotify"));
+}
+
+static long map_and_unmap(long rounds)
+{
+	long err = 0;
+
+	while (rounds-- && !err)
+		err = make_anon(0) ?: make_shared(0) ?: drop_map(0) ?: drop_map(0);
+	return err;
+}
+
+/*
+ * Processes stay charged to a group that was removed. Catches: units that one
+ * owner has and another one returns, while the group goes.
+ */
+TEST_F(ubc, race_of_memory_and_removal)
+{
+	const char *key = "privvmpages";
+	char *home = cg_new(self->top, "home");
+	int i, rounds = bc_rounds(60);
+
+	ASSERT_NE(NULL, home);
+	while (rounds--) {
+		char *cg = cg_newf(self->group, "%d", rounds);
+		char *deep = cg_new(cg, "deep");
+		struct worker *w[3];
+
+		ASSERT_TRUE(cg && deep);
+		for (i = 0; i < 3; i++) {
+			w[i] = worker_renew(worker_new_on_cpu(deep, i));
+			ASSERT_NE(NULL, w[i]);
+			ASSERT_TRUE(worker_move(w[i], home));
+		}
+		for (i = 0; i < 3; i++)
+			start(w[i], map_and_unmap, 200);
+		EXPECT_EQ(0, cg_rmdir(deep));
+		EXPECT_EQ(0, cg_rmdir(cg));
+		for (i = 0; i < 3; i++)
+			EXPECT_EQ(0, finish(w[i]));
+		EXPECT_EQ(accounted(w[0]->pid) + accounted(w[1]->pid) +
+			  accounted(w[2]->pid), usage(self->group, key));
+		for (i = 0; i < 3; i++)
+			worker_end(w[i]);
+		EXPECT_EQ(0, usage(self->group, key));
+	}
+	EXPECT_SOON(0, usage(self->top, key));
 }
 
 TEST_HARNESS_MAIN
