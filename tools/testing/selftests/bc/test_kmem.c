@@ -381,6 +381,24 @@ static long eventfds_until_refused(long most)
 	return n - !!err;
 }
 
+/* How many of @n are refused; -errno for another reason than memory. None is kept. */
+static long eventfds_refused(long n)
+{
+	long refused = 0;
+	int fd;
+
+	for (; n > 0; n--) {
+		fd = eventfd(0, EFD_CLOEXEC);
+		if (fd >= 0)
+			close(fd);
+		else if (errno == ENOMEM)
+			refused++;
+		else
+			return -errno;
+	}
+	return refused;
+}
+
 static long make_timerfds(long unused)
 {
 	long err = 0;
@@ -1681,14 +1699,14 @@ static char *new_memcg(const char *root)
 
 /*
  * Two controllers that count the same objects, in one hierarchy or in two.
- * Catches: one that frees what the other charged, a refusal of memcg's that
- * leaves a charge of ours.
+ * Catches: one that frees what the other charged, a refusal of one that leaves
+ * a charge of the other.
  */
 TEST_F(kmem, beside_memcg)
 {
 	char *memcg = self->group, *root = NULL, *v2_root = NULL;
 	long long before, kernel, held;
-	struct worker *w;
+	struct worker *w, *user;
 
 	if (variant->v2) {
 		if (bc_hierarchy_of("memory") != 0)
@@ -1731,6 +1749,21 @@ TEST_F(kmem, beside_memcg)
 	/* memcg keeps some for the next time. */
 	if (kernel >= 0)
 		EXPECT_TRUE(bc_soon(memcg_kernel(memcg) < held - MIB(1)));
+
+	/* Of what is refused here, nothing stays there: 192 bytes at least. */
+	user = user_in(self->group);
+	ASSERT_NE(NULL, user);
+	ASSERT_EQ(0, cg_attach(memcg, user->pid));
+	ASSERT_EQ(0, call(user, eventfds_refused, 1));
+	kernel = memcg_kernel(memcg);
+	ASSERT_EQ(0, cg_set(self->group, "barrier", 0));
+	EXPECT_EQ(8192, call(user, eventfds_refused, 8192));
+	if (kernel >= 0)
+		EXPECT_TRUE(bc_soon(memcg_kernel(memcg) < kernel + KIB(256)))
+			TH_LOG("memcg: %lld, then %lld", kernel,
+			       memcg_kernel(memcg));
+	ASSERT_EQ(0, cg_set(self->group, "barrier", BC_UNLIMITED));
+	worker_end(user);
 
 	/* memcg knows no way out but its OOM killer: that takes the worker. */
 	held = cg_get(memcg, variant->v2 ? "memory.current" :
