@@ -22,7 +22,7 @@ check()
 	if said=$("$@" 2>&1); then
 		echo "ok $nr $text"
 	else
-		printf '%s: %s\n' "$*" "$said" | sed 's/^/# /'
+		printf '%s:\n%s\n' "$*" "$said" | sed 's/^/# /' | tail -n 15
 		echo "not ok $nr $text"
 		return 1
 	fi

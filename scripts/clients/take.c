@@ -35,17 +35,26 @@ static int take_task(void)
 	return pid < 0;
 }
 
-/* A pipe with all that it takes: two files, and 64 KiB of kernel memory. */
+/*
+ * A pipe with all that it takes: two files, and 64 KiB of kernel memory. What could
+ * not be filled is given back: to say so may take a page of another pipe.
+ */
 static int take_pipe(void)
 {
 	static char data[4096];
-	int pair[2];
+	int pair[2], error;
 
 	if (pipe2(pair, O_NONBLOCK))
 		return 1;
 	while (write(pair[1], data, sizeof(data)) > 0)
 		;
-	return errno != EAGAIN;
+	if (errno == EAGAIN)
+		return 0;
+	error = errno;
+	close(pair[0]);
+	close(pair[1]);
+	errno = error;
+	return 1;
 }
 
 static void bomb(void)
