@@ -264,6 +264,7 @@ int live(struct stat_options *options, struct filter *filter, double interval,
 	struct row **rows = NULL;
 	bool on = true;
 	unsigned int turn = 0;
+	double accounted = 0;
 
 	setlocale(LC_CTYPE, "");
 	if (!initscr())
@@ -281,8 +282,7 @@ int live(struct stat_options *options, struct filter *filter, double interval,
 		init_pair(2, COLOR_YELLOW, -1);
 	}
 	while (on) {
-		double cpu = now(CLOCK_PROCESS_CPUTIME_ID), start = now(CLOCK_MONOTONIC);
-		double pause;
+		double start = now(CLOCK_MONOTONIC), cpu, pause;
 		size_t nr;
 
 		/* Limits change rarely: those out of sight are read now and then. */
@@ -299,7 +299,9 @@ int live(struct stat_options *options, struct filter *filter, double interval,
 		}
 		rows = reallocarray(rows, sweep->nr + 1, sizeof(*rows));
 		nr = choose(&v, sweep, rows);
-		cpu = now(CLOCK_PROCESS_CPUTIME_ID) - cpu;
+		/* What was drawn since the last time is in it, too. */
+		cpu = now(CLOCK_PROCESS_CPUTIME_ID) - accounted;
+		accounted += cpu;
 		pause = cpu * 100 / budget;
 		if (pause < v.interval)
 			pause = v.interval;
