@@ -59,11 +59,6 @@
 #include "../../mm/slab.h"
 #include "kmem.h"
 
-DEFINE_STATIC_KEY_FALSE(bc_kmem_key);
-EXPORT_SYMBOL_GPL(bc_kmem_key);
-DEFINE_PER_CPU(struct res_owner *, bc_int_active);
-EXPORT_PER_CPU_SYMBOL_GPL(bc_int_active);
-
 static u64 kmem_capacity(enum bc_severity severity)
 {
 	return (u64)totalram_pages() << PAGE_SHIFT;
@@ -96,6 +91,11 @@ const struct bc_resource kmem_resource = {
 	.capacity	= kmem_capacity,
 	.limit_hit	= kmem_limit_hit,
 };
+
+DEFINE_STATIC_KEY_FALSE(bc_kmem_key);
+EXPORT_SYMBOL_GPL(bc_kmem_key);
+DEFINE_PER_CPU(struct res_owner *, bc_int_active);
+EXPORT_PER_CPU_SYMBOL_GPL(bc_int_active);
 
 static struct cgroup_subsys_state *
 kmem_css_alloc(struct cgroup_subsys_state *parent)
@@ -138,8 +138,12 @@ void __bc_kmem_fork(struct task_struct *child, struct css_set *cset)
 {
 	kmem_set_owner(child, cset->subsys[kmem_cgrp_id]);
 	child->bc_active = NULL;
-	child->bc_fault = child->bc_refused = child->bc_limit = false;
-	child->bc_owes = child->bc_hurries = false;
+	/* What the parent is about is not the child's. */
+	child->bc_fault = false;
+	child->bc_refused = false;
+	child->bc_limit = false;
+	child->bc_owes = false;
+	child->bc_hurries = false;
 }
 
 struct cgroup_subsys kmem_cgrp_subsys = {

@@ -67,7 +67,7 @@ static uint64_t make_node(const struct fuse_in_header *in, const char *name,
 			.parent = in->nodeid, .mode = mode, .uid = in->uid,
 			.gid = in->gid, .links = 1,
 		};
-		strncpy(node->name, name, sizeof(node->name) - 1);
+		snprintf(node->name, sizeof(node->name), "%s", name);
 		return i;
 	}
 	return 0;
@@ -100,8 +100,7 @@ static int rename_node(uint64_t from, const char *old, uint64_t to)
 		return -ENOENT;
 	remove_name(to, new);
 	nodes[ino].parent = to;
-	memset(nodes[ino].name, 0, sizeof(nodes[ino].name));
-	strncpy(nodes[ino].name, new, sizeof(nodes[ino].name) - 1);
+	snprintf(nodes[ino].name, sizeof(nodes[ino].name), "%s", new);
 	return 0;
 }
 
