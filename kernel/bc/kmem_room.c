@@ -43,10 +43,12 @@
 
 /*
  * So many pages are given up at a time. Each keeps about as many bytes of kernel
- * memory: a part of a node, and often a buffer head.
+ * memory: a part of a node, and often a buffer head. Before a refusal there may be
+ * as many as the last.
  */
 #define KMEM_ROOM_PAGES_MIN	128
 #define KMEM_ROOM_PAGES_MAX	1024
+#define KMEM_ROOM_PAGES_LAST	8192
 #define KMEM_BYTES_PER_PAGE	64
 
 /* Gives up unused objects of @memcg and all below. */
@@ -76,11 +78,16 @@ static unsigned long kmem_shrink(const struct kmem_pass *pass, int priority)
 	return kmem_shrink_memcg(pass->memcg, priority);
 }
 
-static unsigned long kmem_shrink_pages(const struct kmem_pass *pass)
+/* The pages that keep about as much as is wanted. */
+static unsigned long kmem_pages_wanted(const struct kmem_pass *pass)
 {
-	unsigned long pages = clamp_t(u64, pass->want / KMEM_BYTES_PER_PAGE,
-				      KMEM_ROOM_PAGES_MIN, KMEM_ROOM_PAGES_MAX);
+	return clamp_t(u64, pass->want / KMEM_BYTES_PER_PAGE,
+		       KMEM_ROOM_PAGES_MIN, KMEM_ROOM_PAGES_MAX);
+}
 
+static unsigned long kmem_shrink_pages(const struct kmem_pass *pass,
+				       unsigned long pages)
+{
 	if (!IS_ENABLED(CONFIG_MEMCG) || !pass->memcg)
 		return 0;
 	return try_to_free_mem_cgroup_pages(pass->memcg, pages, GFP_KERNEL, 0,
@@ -154,12 +161,12 @@ static bool kmem_enough_after(const struct kmem_pass *pass, unsigned long freed)
 static bool kmem_pass(const struct kmem_pass *pass)
 {
 	static const int priorities[] = { 4, 2, 0 };
-	unsigned long freed;
+	unsigned long freed, pages = kmem_pages_wanted(pass);
 	unsigned int i;
 
 	if (pass->debt || current->bc_hurries) {
 		freed = kmem_shrink(pass, 4);
-		freed += kmem_shrink_pages(pass);
+		freed += kmem_shrink_pages(pass, pages);
 		return kmem_enough_after(pass, freed);
 	}
 	for (i = 0; i < ARRAY_SIZE(priorities); i++) {
@@ -169,11 +176,20 @@ static bool kmem_pass(const struct kmem_pass *pass)
 		if (fatal_signal_pending(current))
 			return false;
 	}
-	/* Reclaim of pages gives up objects, too, but does not count them. */
-	freed = kmem_shrink_pages(pass);
-	if (freed)
-		freed += kmem_shrink(pass, 0);
-	return kmem_enough_after(pass, freed);
+	/*
+	 * Reclaim of pages gives up objects, too, but does not count them. The first
+	 * pages may all be of one large file, and no inode is unused after them.
+	 */
+	do {
+		freed = kmem_shrink_pages(pass, pages);
+		if (freed)
+			freed += kmem_shrink(pass, 0);
+		if (kmem_enough_after(pass, freed))
+			return true;
+		pages *= 4;
+	} while (freed && pages <= KMEM_ROOM_PAGES_LAST &&
+		 !fatal_signal_pending(current));
+	return false;
 }
 
 /* Whether this task is the one to make room; *@until is for kmem_room_end(). */
