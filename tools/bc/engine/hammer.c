@@ -755,14 +755,23 @@ static void model_make(struct model *m, int res)
 	}
 }
 
+static u64 barrier_in_force(int res, const struct res_counter *c)
+{
+	if (c->barrier == RES_BARRIER_DEFAULT && c->limit != RES_COUNTER_MAX)
+		return c->limit - min(root[res].barrier_gap, c->limit / 4);
+	return min(c->barrier, c->limit);
+}
+
 static bool model_fits(struct model *m, int res, int i, u64 n,
 		       enum bc_severity severity)
 {
 	for (; i >= 0 && n; i = parent_of[i]) {
 		struct res_counter *c = &groups[i]->counter[res];
-		u64 barrier = min(c->barrier, c->limit);
+		u64 barrier = barrier_in_force(res, c);
 		u64 bound = severity == BC_BARRIER ? barrier : c->limit;
 
+		if (severity == BC_LEND)
+			bound = min(c->barrier, c->limit);
 		if (severity == BC_HALFWAY)
 			bound = barrier + (c->limit - barrier) / 2;
 
@@ -991,7 +1000,10 @@ static bool model_lends(struct model *m, int res, int i, u64 reserved)
 	struct res_counter *c = &groups[i]->counter[res];
 	u64 n = max(m->usage[i], reserved) - max(m->usage[i], c->reserved);
 
-	/* A group above its barrier lends nothing, not even what is in use already. */
+	/*
+	 * A group above a barrier that was set lends nothing, not even what is in use
+	 * already.
+	 */
 	while ((i = parent_of[i]) >= 0) {
 		u64 usage = m->usage[i];
 
@@ -1367,6 +1379,8 @@ int main(int argc, char **argv)
 	shim_last = last_uses;
 	for (r = 0; r < RESOURCES; r++) {
 		root[r].plain = !r;
+		/* Of the other one, a barrier that was not set is none. */
+		root[r].barrier_gap = r ? 0 : 16 * scale;
 		/* One that tells kinds apart, and takes more than it needs. */
 		if (r == RESOURCES - 1) {
 			root[r].kinds = RES_KINDS;

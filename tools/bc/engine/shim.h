@@ -887,6 +887,7 @@ void shim_cond_resched(void);
 #if defined(SHIM_BENCH) || defined(SHIM_SIM)
 #define schedule_timeout_uninterruptible(jiffies)	((void)0)
 #else
+void shim_pause(void);
 #define schedule_timeout_uninterruptible(jiffies)	shim_pause()
 #endif
 
