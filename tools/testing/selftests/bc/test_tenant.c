@@ -961,9 +961,11 @@ TEST_F(groups, empty_groups_are_charged)
 	EXPECT_LE(kmem_usage(self->box), before + grown + ROOM);
 
 	/*
-	 * The next one's failure leaves nothing, and with room there are more.
+	 * The next one's failure leaves nothing, and with room there are more. What
+	 * the group gave up for a refusal may be freed later, as mkdir() waits for
+	 * nothing.
 	 */
-	EXPECT_EQ(0, call(self->tenant, make_groups, 1));
+	EXPECT_TRUE(bc_soon(call(self->tenant, make_groups, 1) == 0));
 	EXPECT_EQ(ENOMEM, job->err);
 	ASSERT_EQ(0, set_kmem_limit(self->box, BC_UNLIMITED));
 	EXPECT_EQ(1, call(self->tenant, make_groups, 1));
