@@ -673,13 +673,15 @@ static long drop_larger(long unused)
 
 static long make_fork(long i)
 {
-	pid_t pid = fork();
+	pid_t parent = getpid(), pid = fork();
 
 	(void)i;
 	if (!pid) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		for (;;)
+		/* The parent may have been killed before. */
+		while (getppid() == parent)
 			pause();
+		_exit(0);
 	}
 	return push(pid);
 }
