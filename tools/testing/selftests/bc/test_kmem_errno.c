@@ -999,9 +999,19 @@ TEST_F(kmem_errno, every_call)
 
 		for (j = 0; j < ARRAY_SIZE(rooms); j++) {
 			struct worker *one = set_up(self->group, row);
+			int tries = 3;
 
 			ASSERT_NE(NULL, one);
 			err = outcome(self->group, one, row, rooms[j]);
+			/* What another process had may have come back meanwhile. */
+			while (!j && !row->how && !err && tries--) {
+				worker_end(one);
+				if (row->undo)
+					EXPECT_EQ(0, call(w, row->undo, 0));
+				one = set_up(self->group, row);
+				ASSERT_NE(NULL, one);
+				err = outcome(self->group, one, row, rooms[j]);
+			}
 			EXPECT_TRUE(documented(row, err) || !err)
 				TH_LOG("%s: %ld", row->name, err);
 			if (!j && !row->how)
