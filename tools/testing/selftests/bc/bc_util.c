@@ -1161,3 +1161,15 @@ bool bc_has_word(const char *line, const char *word)
 			return true;
 	return false;
 }
+
+long touch_pages(long n)
+{
+	char *mem = malloc(n * getpagesize());
+	long i;
+
+	if (!mem)
+		return -ENOMEM;
+	for (i = 0; i < n; i++)
+		((volatile char *)mem)[i * getpagesize()] = 1;
+	return 0;
+}

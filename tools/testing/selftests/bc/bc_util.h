@@ -340,4 +340,7 @@ bool bc_has_word(const char *line, const char *word);
 /* Raises this process's own limit of descriptors beyond what tests open. */
 int bc_many_files(void);
 
+/* As work of a worker: touches @n pages of memory, which it keeps. */
+long touch_pages(long n);
+
 #endif /* BC_UTIL_H */

@@ -1811,20 +1811,43 @@ static long setup_area(long unused)
 	return map(AREA * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
 }
 
+/* Where two pieces of the area begin, by chance. Returns how long they are. */
+static size_t pick_pieces(unsigned int *state, char **p, char **q)
+{
+	char *area = (char *)made[0];
+	size_t len = (1 + rand_r(state) % 12) * PAGE;
+
+	*p = area + rand_r(state) % (AREA - 12) * PAGE;
+	*q = area + rand_r(state) % (AREA - 12) * PAGE;
+	return len;
+}
+
+static void move_piece(char *p, size_t len, char *q, size_t new_len, int flags)
+{
+	mremap(p, len, new_len, MREMAP_MAYMOVE | MREMAP_FIXED | flags, q);
+}
+
+static void fork_briefly(void)
+{
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(0);
+	if (pid > 0)
+		waitpid(pid, NULL, 0);
+}
+
 /* One of all that can happen to a piece of the area; may fail. */
 static long change_area(long seed)
 {
 	static unsigned int state;
-	char *area = (char *)made[0], *p, *q;
+	char *p, *q;
 	int prot = PROT_READ | PROT_WRITE;
 	size_t len;
-	pid_t pid;
 
 	if (seed >= 0)
 		state = seed;
-	len = (1 + rand_r(&state) % 12) * PAGE;
-	p = area + rand_r(&state) % (AREA - 12) * PAGE;
-	q = area + rand_r(&state) % (AREA - 12) * PAGE;
+	len = pick_pieces(&state, &p, &q);
 	switch (rand_r(&state) % 11) {
 	case 0:
 		munmap(p, len);
@@ -1846,14 +1869,13 @@ static long change_area(long seed)
 		mprotect(p, len, PROT_NONE);
 		break;
 	case 6:
-		mremap(p, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, q);
+		move_piece(p, len, q, len, 0);
 		break;
 	case 7:
-		mremap(p, len, 12 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, q);
+		move_piece(p, len, q, 12 * PAGE, 0);
 		break;
 	case 8:
-		mremap(p, len, len, MREMAP_MAYMOVE | MREMAP_FIXED |
-		       MREMAP_DONTUNMAP, q);
+		move_piece(p, len, q, len, MREMAP_DONTUNMAP);
 		break;
 	case 9:
 		/* Once written to, it counts until it is unmapped. */
@@ -1861,11 +1883,7 @@ static long change_area(long seed)
 			*(volatile char *)p = 1;
 		break;
 	default:
-		pid = fork();
-		if (!pid)
-			_exit(0);
-		if (pid > 0)
-			waitpid(pid, NULL, 0);
+		fork_briefly();
 		break;
 	}
 	return 0;
@@ -2116,15 +2134,12 @@ static long change_locks(long seed)
 {
 	int prot = PROT_READ | PROT_WRITE, flags = MAP_PRIVATE | MAP_ANONYMOUS;
 	static unsigned int state;
-	char *area = (char *)made[0], *p, *q;
+	char *p, *q;
 	size_t len;
-	pid_t pid;
 
 	if (seed >= 0)
 		state = seed;
-	len = (1 + rand_r(&state) % 12) * PAGE;
-	p = area + rand_r(&state) % (AREA - 12) * PAGE;
-	q = area + rand_r(&state) % (AREA - 12) * PAGE;
+	len = pick_pieces(&state, &p, &q);
 	switch (rand_r(&state) % 14) {
 	case 0:
 	case 1:
@@ -2150,14 +2165,13 @@ static long change_locks(long seed)
 		mprotect(p, len, rand_r(&state) % 2 ? prot : PROT_READ);
 		break;
 	case 8:
-		mremap(p, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, q);
+		move_piece(p, len, q, len, 0);
 		break;
 	case 9:
-		mremap(p, len, 12 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, q);
+		move_piece(p, len, q, 12 * PAGE, 0);
 		break;
 	case 10:
-		mremap(p, len, len, MREMAP_MAYMOVE | MREMAP_FIXED |
-		       MREMAP_DONTUNMAP, q);
+		move_piece(p, len, q, len, MREMAP_DONTUNMAP);
 		break;
 	case 11:
 		mremap(p, len, PAGE, 0);
@@ -2177,11 +2191,7 @@ static long change_locks(long seed)
 		munlockall();
 		break;
 	default:
-		pid = fork();
-		if (!pid)
-			_exit(0);
-		if (pid > 0)
-			waitpid(pid, NULL, 0);
+		fork_briefly();
 		break;
 	}
 	return 0;

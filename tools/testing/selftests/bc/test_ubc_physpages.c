@@ -8,18 +8,6 @@
 #include "../kselftest_harness.h"
 #include "bc_util.h"
 
-static long touch_pages(long n)
-{
-	char *mem = malloc(n * getpagesize());
-	long i;
-
-	if (!mem)
-		return -ENOMEM;
-	for (i = 0; i < n; i++)
-		((volatile char *)mem)[i * getpagesize()] = 1;
-	return 0;
-}
-
 TEST(physpages_are_those_of_memcg)
 {
 	struct worker *w;

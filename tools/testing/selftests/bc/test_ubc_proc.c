@@ -187,18 +187,6 @@ static long new_cgroupns(long unused)
 	return unshare(CLONE_NEWCGROUP) ? -errno : 0;
 }
 
-static long touch_pages(long n)
-{
-	char *mem = malloc(n * getpagesize());
-	long i;
-
-	if (!mem)
-		return -ENOMEM;
-	for (i = 0; i < n; i++)
-		((volatile char *)mem)[i * getpagesize()] = 1;
-	return 0;
-}
-
 FIXTURE(ubc_proc)
 {
 	char *root;
