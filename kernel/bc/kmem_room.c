@@ -71,6 +71,12 @@ static unsigned long kmem_shrink_memcg(struct mem_cgroup *memcg, int priority)
 	return freed;
 }
 
+/* Of one step: for a debt, or by a task in a hurry. */
+static bool kmem_pass_is_short(const struct kmem_pass *pass)
+{
+	return pass->debt || current->bc_hurries;
+}
+
 static unsigned long kmem_shrink(const struct kmem_pass *pass, int priority)
 {
 	if (pass->shrink)
@@ -164,7 +170,7 @@ static bool kmem_pass(const struct kmem_pass *pass)
 	unsigned long freed, pages = kmem_pages_wanted(pass);
 	unsigned int i;
 
-	if (pass->debt || current->bc_hurries) {
+	if (kmem_pass_is_short(pass)) {
 		freed = kmem_shrink(pass, 4);
 		freed += kmem_shrink_pages(pass, pages);
 		return kmem_enough_after(pass, freed);
@@ -226,7 +232,7 @@ static bool kmem_room_pauses(const struct kmem_pass *pass)
 {
 	struct kmem_room *room = pass->room;
 
-	if (pass->debt || current->bc_hurries)
+	if (kmem_pass_is_short(pass))
 		return kmem_still_to_come((u32)(READ_ONCE(room->debt_not_before) -
 						(u32)jiffies));
 	return !pass->insist &&
@@ -236,7 +242,7 @@ static bool kmem_room_pauses(const struct kmem_pass *pass)
 /* A pass for a debt or in a hurry does less: a full one may find more. */
 static void kmem_room_pause(const struct kmem_pass *pass)
 {
-	if (pass->debt || current->bc_hurries)
+	if (kmem_pass_is_short(pass))
 		WRITE_ONCE(pass->room->debt_not_before,
 			   (u32)jiffies + KMEM_ROOM_PAUSE);
 	else

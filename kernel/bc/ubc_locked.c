@@ -8,7 +8,7 @@
  * CAP_IPC_LOCK, none. Here is one account for all. A page counts once for each
  * that holds it: an mm that locks it in a mapping, a ring whose buffer it is.
  *
- * Who pays
+ * Which group is charged
  *
  * What an mm locks, or has pinned on its account, the group pays that pays for
  * its memory: see kernel/bc/ubc_vm.c. The owner is looked up when the first

@@ -8,7 +8,7 @@
  * calls security_vm_enough_memory_mm() or vm_acct_memory(), and returned where
  * mainline calls vm_unacct_memory().
  *
- * Who pays
+ * Which group is charged
  *
  * Pages are accounted one by one and returned in other numbers: mappings are
  * split, merged, moved and replaced. So it is not a mapping that has an owner,
