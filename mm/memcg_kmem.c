@@ -100,7 +100,7 @@ static bool memcg_kmem_make_room(struct page_counter *full, gfp_t gfp,
 	 * freed. It is not waited for, as that may take long where a CPU is kept busy.
 	 * Nor does each of many refusals disturb the CPUs.
 	 */
-	if (!time_before(jiffies, READ_ONCE(memcg->kmem_room.not_before)))
+	if (!kmem_room_pauses(&memcg->kmem_room))
 		drain_all_stock(memcg);
 	return memcg_kmem_reclaim(memcg, &room, (u64)nr_pages << PAGE_SHIFT, false,
 				  false);

@@ -227,20 +227,30 @@ static bool kmem_still_to_come(unsigned long difference)
 	return difference - 1 < KMEM_ROOM_PAUSE;
 }
 
-/* Whether a pass like @pass has just found that there is nothing. */
-static bool kmem_room_pauses(const struct kmem_pass *pass)
+/**
+ * kmem_room_pauses() - whether a pass has just found that there is nothing
+ * @room: of the group
+ *
+ * Context: Any context.
+ */
+bool kmem_room_pauses(const struct kmem_room *room)
 {
-	struct kmem_room *room = pass->room;
+	return kmem_still_to_come(READ_ONCE(room->not_before) - jiffies);
+}
+
+/* Whether a pass like @pass is left out, as one has just found nothing. */
+static bool kmem_pass_pauses(const struct kmem_pass *pass)
+{
+	const struct kmem_room *room = pass->room;
 
 	if (kmem_pass_is_short(pass))
 		return kmem_still_to_come((u32)(READ_ONCE(room->debt_not_before) -
 						(u32)jiffies));
-	return !pass->insist &&
-	       kmem_still_to_come(READ_ONCE(room->not_before) - jiffies);
+	return !pass->insist && kmem_room_pauses(room);
 }
 
 /* A pass for a debt or in a hurry does less: a full one may find more. */
-static void kmem_room_pause(const struct kmem_pass *pass)
+static void kmem_pass_pause(const struct kmem_pass *pass)
 {
 	if (kmem_pass_is_short(pass))
 		WRITE_ONCE(pass->room->debt_not_before,
@@ -294,14 +304,14 @@ bool kmem_make_room(const struct kmem_pass *pass)
 			return false;
 	}
 	made = pass->enough(pass->arg);
-	if (!made && !kmem_room_pauses(pass)) {
+	if (!made && !kmem_pass_pauses(pass)) {
 		fs_reclaim_acquire(GFP_KERNEL);
 		noreclaim = memalloc_noreclaim_save();
 		made = kmem_pass(pass);
 		memalloc_noreclaim_restore(noreclaim);
 		fs_reclaim_release(GFP_KERNEL);
 		if (!made)
-			kmem_room_pause(pass);
+			kmem_pass_pause(pass);
 	}
 	kmem_room_end(room, until);
 	return made;

@@ -39,6 +39,7 @@ struct kmem_pass {
 };
 
 void kmem_room_init(struct kmem_room *room);
+bool kmem_room_pauses(const struct kmem_room *room);
 bool kmem_may_make_room(void);
 bool kmem_make_room(const struct kmem_pass *pass);
 

@@ -6,8 +6,11 @@
 #ifndef KMEM_UTIL_H
 #define KMEM_UTIL_H
 
+#include <ctype.h>
 #include <linux/membarrier.h>
 #include <sched.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -21,6 +24,7 @@
 #define PAGE 4096
 
 #define DROP_CACHES "/proc/sys/vm/drop_caches"
+#define HOLDERS "/sys/kernel/debug/bc/kmem_holders"
 
 /* What is used */
 
@@ -67,6 +71,30 @@ static inline long long beyond(const char *cg, long long before)
 	give_back();
 	now = cg_get(cg, "usage");
 	return now < 0 || now > before ? now - before : 0;
+}
+
+/* A group's path as HOLDERS has it: what comes after the hierarchy's root. */
+static inline const char *holders_name(const char *cg)
+{
+	const char *name = strstr(cg, "/bc_test");
+
+	return name ?: cg;
+}
+
+/* Says what @cg still has, where the kernel can tell. */
+static inline void log_holders(const char *cg)
+{
+	const char *name = holders_name(cg);
+	size_t length = strlen(name);
+	FILE *file = fopen(HOLDERS, "re");
+	char line[1024];
+
+	if (!file)
+		return;
+	while (fgets(line, sizeof(line), file))
+		if (!strncmp(line, name, length) && isspace(line[length]))
+			fprintf(stderr, "# still has: %s", line);
+	fclose(file);
 }
 
 /* Workers that can work at a limit */

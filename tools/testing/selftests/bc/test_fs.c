@@ -59,17 +59,20 @@
 #define FAILSLAB "/sys/kernel/debug/failslab/"
 #define DROP_CACHES "/proc/sys/vm/drop_caches"
 
-static void __attribute__((constructor)) choose_controller(void)
-{
-	bc_controller = "kmem";
-	bc_bytes = true;
-}
-
 static bool in_long_form(void)
 {
 	const char *asked = getenv("BC_FS_LONG");
 
 	return asked && *asked;
+}
+
+static void __attribute__((constructor)) choose_controller(void)
+{
+	bc_controller = "kmem";
+	bc_bytes = true;
+	/* 20 000 pages that are synced one by one take longer than 500. */
+	if (in_long_form())
+		bc_patience_ms *= 10;
 }
 
 /* What the test, the neighbour and the workers share. */

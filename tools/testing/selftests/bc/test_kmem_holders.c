@@ -16,10 +16,8 @@
 #include <sys/wait.h>
 
 #include "../kselftest_harness.h"
-#include "bc_util.h"
+#include "kmem_util.h"
 
-#define HOLDERS "/sys/kernel/debug/bc/kmem_holders"
-#define DROP_CACHES "/proc/sys/vm/drop_caches"
 #define PROFILING "/proc/sys/vm/mem_profiling"
 
 #define PIPES 40
@@ -44,14 +42,6 @@ static bool parse(const char *text, struct line *line)
 		      line->site) == 6;
 }
 
-/* A group's path as the file has it: what comes after the hierarchy's root. */
-static const char *name_of(const char *cg)
-{
-	const char *name = strstr(cg, "/bc_test");
-
-	return name ?: cg;
-}
-
 /*
  * The bytes in lines of the group @cg that have @kind, and @word in cache or site (""
  * for any); -errno, -EBADMSG for a line that cannot be read.
@@ -70,7 +60,7 @@ static long long sum(const char *cg, const char *kind, const char *word)
 			continue;
 		if (!parse(text, &line))
 			bytes = -EBADMSG;
-		else if (!strcmp(line.group, name_of(cg)) &&
+		else if (!strcmp(line.group, holders_name(cg)) &&
 			 !strcmp(line.kind, kind) &&
 			 (strstr(line.cache, word) || strstr(line.site, word)))
 			bytes += line.bytes;
