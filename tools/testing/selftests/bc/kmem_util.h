@@ -31,13 +31,16 @@
 /*
  * Has the kernel free what it keeps for later: unused dentries and inodes, what
  * waits to be freed after a grace period in a batch, the address space that an
- * idle CPU has left over from its last process.
+ * idle CPU has left over from its last process. In sysfs (a shrinker without seeks)
+ * it leaves one dentry that is alone in its list: here it has company.
  */
 static inline void give_back(void)
 {
 	cpu_set_t before;
 	int i, n = bc_cpus();
 
+	access("/sys/no-company-1", F_OK);
+	access("/sys/no-company-2", F_OK);
 	bc_write_file(DROP_CACHES, "2");
 	if (sched_getaffinity(0, sizeof(before), &before))
 		return;
