@@ -1125,7 +1125,8 @@ static long read_holes(long unused)
 	return refused;
 }
 
-TEST_F(fs, overrun)
+/* In its long form it takes hours. */
+TEST_F_TIMEOUT(fs, overrun, 4 * 3600)
 {
 	static const struct {
 		const char *name;
