@@ -72,6 +72,11 @@ bc_slab_place(struct kmem_cache *s, struct slab *slab, void *object)
 	return exts ? bc_vector_place(s, slab, object, exts) : NULL;
 }
 
+bool __must_check __bc_slab_charge(struct kmem_cache *s, gfp_t flags,
+				   void *object);
+bool __must_check __bc_slab_charge_bulk(struct kmem_cache *s, gfp_t flags,
+					size_t nr, void **p);
+
 /**
  * bc_slab_charge() - charge objects that were just allocated
  * @s: their cache
@@ -79,13 +84,23 @@ bc_slab_place(struct kmem_cache *s, struct slab *slab, void *object)
  * @nr: how many objects
  * @p: the objects; a single one may be %NULL, which is not charged
  *
- * An object is not charged if there is no memory to note its owner.
+ * An object is not charged if its cache and its flags do not ask for it, or if
+ * there is no memory to note its owner.
  *
- * Context: Any context but NMI; as @flags say. After bc_kmem_charges().
+ * Context: Any context but NMI; as @flags say.
  * Return: Whether they may be used. If not, they are to be freed.
  */
-bool __must_check bc_slab_charge(struct kmem_cache *s, gfp_t flags, size_t nr,
-				 void **p);
+static __always_inline bool __must_check
+bc_slab_charge(struct kmem_cache *s, gfp_t flags, size_t nr, void **p)
+{
+	if (!bc_kmem_charges())
+		return true;
+	if (likely(!(flags & __GFP_BC) && !(s->flags & SLAB_BC)))
+		return true;
+	if (likely(nr == 1))
+		return __bc_slab_charge(s, flags, *p);
+	return __bc_slab_charge_bulk(s, flags, nr, p);
+}
 
 /*
  * Returns what an object was charged. For an object that was not, which is the
@@ -94,25 +109,19 @@ bool __must_check bc_slab_charge(struct kmem_cache *s, gfp_t flags, size_t nr,
 static __always_inline void bc_object_uncharge(struct kmem_cache *s,
 					       struct slab *slab, void *object)
 {
-	struct res_owner **place, *owner;
+	struct res_owner **place;
 	struct slabobj_ext *exts;
 
 	if (likely(bc_slab_has_owner(s, object))) {
 		place = kasan_reset_tag(object) + s->bc_offset;
-		owner = *place;
-		if (likely(!owner))
-			return;
 	} else {
 		exts = slab_obj_exts(slab);
 		if (likely(!exts))
 			return;
 		place = bc_vector_place(s, slab, object, exts);
-		owner = *place;
-		if (!owner)
-			return;
 	}
-	*place = NULL;
-	__bc_slab_uncharge(owner, s->size);
+	if (unlikely(*place))
+		__bc_slab_uncharge(place, s->size);
 }
 
 /**

@@ -526,8 +526,8 @@ static struct res_owner **kmem_make_place(struct kmem_cache *s, void *object,
 	return kmem_object_place(s, object);
 }
 
-static noinline bool kmem_slab_charge_bulk(struct kmem_cache *s, gfp_t flags,
-					   size_t nr, void **p)
+bool __bc_slab_charge_bulk(struct kmem_cache *s, gfp_t flags, size_t nr,
+			   void **p)
 {
 	struct res_owner **place, *owner;
 	size_t i, owned = 0;
@@ -582,14 +582,11 @@ static noinline bool kmem_slab_charge_undo(struct kmem_cache *s, gfp_t flags,
  * but calls functions only where nothing is left to be done after them, so that
  * no register has to be saved.
  */
-bool bc_slab_charge(struct kmem_cache *s, gfp_t flags, size_t nr, void **p)
+bool __bc_slab_charge(struct kmem_cache *s, gfp_t flags, void *object)
 {
 	struct res_owner **place, *owner;
 	struct res_slot *slot;
-	void *object = *p;
 
-	if (unlikely(nr > 1))
-		return kmem_slab_charge_bulk(s, flags, nr, p);
 	if (unlikely(!object))
 		return true;
 	if (unlikely(!in_task() || kmem_in_scope()))
@@ -643,11 +640,14 @@ bool __bc_slab_post_charge(void *p, gfp_t flags)
 	place = bc_slab_place(s, folio_slab(folio), p);
 	if (place && *place)
 		return true;
-	return bc_slab_charge(s, flags, 1, &p);
+	return __bc_slab_charge(s, flags, p);
 }
 
-void __bc_slab_uncharge(struct res_owner *owner, unsigned int size)
+void __bc_slab_uncharge(struct res_owner **place, unsigned long size)
 {
+	struct res_owner *owner = *place;
+
+	*place = NULL;
 	kmem_uncharge(owner, size, KMEM_SLAB);
 }
 
