@@ -34,20 +34,29 @@ static inline void bc_slab_init_owner(struct kmem_cache *s, void *object)
 }
 
 /*
- * obj_to_index(), without asking where the slab is: that is where the buddy
- * allocator has put it, at a multiple of its size.
+ * The offset of an object in its slab, times this, has the object's index in the
+ * upper half. It is 2^32 / size, rounded up: what that adds to the index is less
+ * than the bytes of a slab divided by 2^32.
+ */
+static inline void bc_cache_set_reciprocal(struct kmem_cache *s)
+{
+	s->bc_reciprocal = U32_MAX / s->size + 1;
+}
+
+/*
+ * Where in the vector of its slab the owner of an object is. This is what
+ * obj_to_index() says, with fewer steps, as @object is the address of an object.
  */
 static __always_inline struct res_owner **
 bc_vector_place(struct kmem_cache *s, struct slab *slab, void *object,
 		struct slabobj_ext *exts)
 {
-	unsigned long size = PAGE_SIZE << slab_order(slab);
 	unsigned int offset;
 
 	if (is_kfence_address(object))
 		return &exts->bc;
-	offset = (unsigned long)kasan_reset_tag(object) & (size - 1);
-	return &exts[reciprocal_divide(offset, s->reciprocal_size)].bc;
+	offset = kasan_reset_tag(object) - slab_address(slab);
+	return &exts[(u64)offset * s->bc_reciprocal >> 32].bc;
 }
 
 /* Whether this object has its owner behind it. */
@@ -151,6 +160,10 @@ static inline bool bc_cache_has_owners(const struct kmem_cache *s)
 }
 
 static inline void bc_slab_init_owner(struct kmem_cache *s, void *object)
+{
+}
+
+static inline void bc_cache_set_reciprocal(struct kmem_cache *s)
 {
 }
 
