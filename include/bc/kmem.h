@@ -7,6 +7,7 @@
 
 #include <linux/atomic.h>
 #include <linux/cgroup.h>
+#include <linux/compiler.h>
 #include <linux/err.h>
 #include <linux/gfp_types.h>
 #include <linux/jump_label.h>
@@ -82,7 +83,7 @@ extern struct page_ext_operations bc_kmem_page_ops;
  */
 static __always_inline bool bc_kmem_online(void)
 {
-	return static_branch_unlikely(&bc_kmem_key);
+	return static_branch_likely(&bc_kmem_key);
 }
 
 struct res_owner * __must_check __bc_page_charge(gfp_t gfp, unsigned int order);
@@ -92,7 +93,7 @@ void __bc_page_uncharge(struct page *page, unsigned int order);
 int __must_check __bc_vmalloc_charge(struct vm_struct *area, gfp_t gfp);
 void __bc_vmalloc_uncharge(struct vm_struct *area);
 bool __must_check __bc_slab_post_charge(void *p, gfp_t flags);
-void __bc_slab_uncharge(struct res_owner *owner, unsigned int size);
+void __bc_slab_uncharge(struct res_owner **place, unsigned long size);
 struct res_owner * __must_check __bc_percpu_charge(size_t size, gfp_t gfp);
 void __bc_percpu_commit(struct res_owner **place, struct res_owner *owner,
 			size_t size);
@@ -224,7 +225,7 @@ DECLARE_STATIC_KEY_FALSE(kmem_accounting_key);
 static __always_inline bool kmem_accounting(void)
 {
 #ifdef CONFIG_KMEM_ACCOUNT
-	return static_branch_unlikely(&kmem_accounting_key);
+	return static_branch_likely(&kmem_accounting_key);
 #else
 	return false;
 #endif
@@ -241,7 +242,8 @@ static __always_inline bool kmem_accounting(void)
  * the task is made, under cgroup_mutex when the task is moved, and by the task
  * itself, which never replaces one group by another: see bc_set_active(). Only
  * the task itself uses it, while the owner is kept from being freed: see
- * kmem_charge_fastpath().
+ * kmem_charge_fastpath(). Here it may be read as it is: if the task is moved at
+ * the same time, either answer is as good.
  *
  * Context: Any context but NMI.
  * Return: false: nothing is charged.
@@ -249,7 +251,7 @@ static __always_inline bool kmem_accounting(void)
 static __always_inline bool bc_kmem_charges(void)
 {
 #ifdef CONFIG_BC_KMEM
-	return bc_kmem_online() && READ_ONCE(current->bc_owner);
+	return bc_kmem_online() && data_race(current->bc_owner);
 #else
 	return false;
 #endif

@@ -349,38 +349,60 @@ static struct res_owner **kmem_page_place(struct page_ext *ext)
 	return page_ext_data(ext, &bc_kmem_page_ops);
 }
 
-static bool kmem_page_set(struct page *page, unsigned int order,
-			  struct res_owner *owner)
+/*
+ * The page_ext of a page that is in use, and so keeps it: page_ext_get() without
+ * what it does for all others.
+ */
+static __always_inline struct page_ext *kmem_page_ext(struct page *page)
 {
-	struct page_ext *first = page_ext_get(page), *ext = first;
+#ifdef CONFIG_SPARSEMEM
+	unsigned long pfn = page_to_pfn(page);
+	void *base = __pfn_to_section(pfn)->page_ext;
+
+	return likely(base) ? base + page_ext_size * pfn : NULL;
+#else
+	struct page_ext *ext = page_ext_get(page);
+
+	page_ext_put(ext);
+	return ext;
+#endif
+}
+
+static __always_inline bool kmem_page_set(struct page *page, unsigned int order,
+					  struct res_owner *owner)
+{
+	struct page_ext *ext = kmem_page_ext(page);
 	unsigned int n = 1 << order;
 
 	BUILD_BUG_ON(PAGE_BC_CHARGED & ~OBJEXTS_FLAGS_MASK);
-	if (unlikely(!first))
+	if (unlikely(!ext))
 		return false;
-	do {
+	for (;;) {
 		*kmem_page_place(ext) = owner;
+		page->memcg_data |= PAGE_BC_CHARGED;
+		if (likely(!--n))
+			return true;
 		ext = page_ext_next(ext);
-		page++->memcg_data |= PAGE_BC_CHARGED;
-	} while (--n);
-	page_ext_put(first);
-	return true;
+		page++;
+	}
 }
 
-static struct res_owner *kmem_page_take(struct page *page, unsigned int order)
+static __always_inline struct res_owner *kmem_page_take(struct page *page,
+							unsigned int order)
 {
-	struct page_ext *first = page_ext_get(page), *ext = first;
-	struct res_owner *owner = *kmem_page_place(first);
+	struct page_ext *ext = kmem_page_ext(page);
+	struct res_owner *owner = *kmem_page_place(ext);
 	unsigned int n = 1 << order;
 
-	do {
+	for (;;) {
 		VM_WARN_ON_ONCE(*kmem_page_place(ext) != owner);
 		*kmem_page_place(ext) = NULL;
+		page->memcg_data &= ~PAGE_BC_CHARGED;
+		if (likely(!--n))
+			return owner;
 		ext = page_ext_next(ext);
-		page++->memcg_data &= ~PAGE_BC_CHARGED;
-	} while (--n);
-	page_ext_put(first);
-	return owner;
+		page++;
+	}
 }
 
 static bool kmem_page_charged(struct page *page)
@@ -526,8 +548,8 @@ static struct res_owner **kmem_make_place(struct kmem_cache *s, void *object,
 	return kmem_object_place(s, object);
 }
 
-static noinline bool kmem_slab_charge_bulk(struct kmem_cache *s, gfp_t flags,
-					   size_t nr, void **p)
+bool __bc_slab_charge_bulk(struct kmem_cache *s, gfp_t flags, size_t nr,
+			   void **p)
 {
 	struct res_owner **place, *owner;
 	size_t i, owned = 0;
@@ -582,14 +604,11 @@ static noinline bool kmem_slab_charge_undo(struct kmem_cache *s, gfp_t flags,
  * but calls functions only where nothing is left to be done after them, so that
  * no register has to be saved.
  */
-bool bc_slab_charge(struct kmem_cache *s, gfp_t flags, size_t nr, void **p)
+bool __bc_slab_charge(struct kmem_cache *s, gfp_t flags, void *object)
 {
 	struct res_owner **place, *owner;
 	struct res_slot *slot;
-	void *object = *p;
 
-	if (unlikely(nr > 1))
-		return kmem_slab_charge_bulk(s, flags, nr, p);
 	if (unlikely(!object))
 		return true;
 	if (unlikely(!in_task() || kmem_in_scope()))
@@ -643,11 +662,14 @@ bool __bc_slab_post_charge(void *p, gfp_t flags)
 	place = bc_slab_place(s, folio_slab(folio), p);
 	if (place && *place)
 		return true;
-	return bc_slab_charge(s, flags, 1, &p);
+	return __bc_slab_charge(s, flags, p);
 }
 
-void __bc_slab_uncharge(struct res_owner *owner, unsigned int size)
+void __bc_slab_uncharge(struct res_owner **place, unsigned long size)
 {
+	struct res_owner *owner = *place;
+
+	*place = NULL;
 	kmem_uncharge(owner, size, KMEM_SLAB);
 }
 

@@ -310,7 +310,7 @@ static const struct op {
 	{ "refused", refused_hold, refused_make, nothing_end, 400, "refused" },
 	{ "move", open_make, move_make, nothing_end, 40, "move" },
 	{ "open-absent", open_make, absent_make, nothing_end, 400, "open-absent" },
-	{ "event", nothing_end, event_make, event_end, 400, "event" },
+	{ "event", nothing_end, event_make, event_end, 400, "event", nothing_end },
 	{ "write-4k", nothing_end, write_page_make, truncate_end, 200, "write-4k" },
 	{ "write-256k", nothing_end, write_pages_make, truncate_end, 20, "write-256k" },
 };
