@@ -107,6 +107,16 @@ static const unsigned long ubc_atomic_kinds = BIT(UBC_NUMSIGINFO) |
 
 /* Accounts */
 
+/*
+ * The kind that a kind shares slots with, as their owners are in one cache line.
+ * Not with one that is charged for the same object.
+ */
+static enum bc_ubc_kind ubc_twin(enum bc_ubc_kind kind)
+{
+	BUILD_BUG_ON(UBC_NR_KINDS % 2);
+	return (kind + UBC_NR_KINDS / 2) % UBC_NR_KINDS;
+}
+
 static struct kmem_cache *ubc_group_cache;
 static struct kmem_cache *ubc_account_cache;
 
@@ -125,7 +135,8 @@ static struct beancounter *ubc_make_account(struct ubc_group *group,
 	if (!bc)
 		return ERR_PTR(-ENOMEM);
 	err = bc_init_account(bc, res, &group->group,
-			      parent ? ubc_find_account(parent, kind) : NULL);
+			      parent ? ubc_find_account(parent, kind) : NULL,
+			      ubc_find_account(group, ubc_twin(kind)));
 	if (err) {
 		kmem_cache_free(ubc_account_cache, bc);
 		return ERR_PTR(err);
