@@ -78,7 +78,7 @@ static bool res_owner_join(struct res_counter *counter, const struct res_counter
 	if (!IS_ERR(owner)) {
 		owner = res_owner_twin(owner);
 		raw_spin_lock_irqsave(&res_owner_lock, flags);
-		joined = !owner->to;
+		joined = !READ_ONCE(owner->to);
 		if (joined)
 			res_owner_init(owner, counter);
 		raw_spin_unlock_irqrestore(&res_owner_lock, flags);
@@ -114,7 +114,7 @@ static void res_owner_free(struct rcu_head *rcu)
 
 	raw_spin_lock_irqsave(&res_owner_lock, flags);
 	WRITE_ONCE(owner->to, 0);
-	last = !res_owner_twin(owner)->to;
+	last = !READ_ONCE(res_owner_twin(owner)->to);
 	raw_spin_unlock_irqrestore(&res_owner_lock, flags);
 	if (last)
 		kmem_cache_free(res_owner_cache, res_owner_pair(owner));

@@ -1561,6 +1561,41 @@ TEST_F(ubc, reservation_by_a_tenant)
 }
 
 /* A refusal wakes whoever polls, and is logged once. */
+/* Catches: a reservation of what the machine has not, or that others can take. */
+TEST_F(ubc, reservation_is_out_of_the_machines_amount)
+{
+	static const char *const keys[] = { "numpty", "numaio", "lockedpages" };
+	char *other = cg_new(self->top, "other");
+	struct worker *w = worker_new(other);
+	const char *key = "numaio";
+	char text[32] = "";
+	long amount;
+	size_t i;
+	int fd;
+
+	ASSERT_NE(NULL, w);
+	for (i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+		EXPECT_EQ(-ENOSPC, set(self->group, "reservation", keys[i],
+				       1LL << 40)) TH_LOG("%s", keys[i]);
+	fd = open("/proc/sys/fs/aio-max-nr", O_RDONLY | O_CLOEXEC);
+	ASSERT_LE(0, fd);
+	ASSERT_LT(0, read(fd, text, sizeof(text) - 1));
+	close(fd);
+	amount = atol(text);
+	EXPECT_EQ(-ENOSPC, set(self->group, "reservation", key, amount + 1));
+	/* 10 requests each: two find room, and not a third one. */
+	ASSERT_EQ(0, set(self->group, "reservation", key, amount - 25));
+	EXPECT_EQ(0, call(w, make_aio, 0));
+	EXPECT_EQ(0, call(w, make_aio, 0));
+	EXPECT_EQ(-EAGAIN, call(w, make_aio, 0));
+	EXPECT_EQ(20, usage(other, key));
+	EXPECT_EQ(1, event(self->top, "events.local", key, "max"));
+	ASSERT_EQ(0, set(self->group, "reservation", key, 0));
+	EXPECT_EQ(0, call(w, make_aio, 0));
+	worker_end(w);
+	EXPECT_SOON(0, usage(self->top, key));
+}
+
 TEST_F(ubc, events_can_be_polled)
 {
 	struct worker *w = user_new(self->group);
