@@ -26,15 +26,16 @@
  * @BC_EVENT_BARRIER: charges refused at the barrier
  * @BC_EVENT_MAX: charges refused at the limit
  * @BC_EVENT_FORCED: forced charges that passed the limit
- * @BC_EVENT_OWN: refusals of the controller's own: see bc_refuse()
- * @BC_NR_EVENTS: how many there are
+ * @BC_NR_EVENTS: how many every account has
+ * @BC_EVENT_OWN: refusals of the controller's own: see bc_refuse(). Not of a plain
+ *	resource.
  */
 enum bc_event {
 	BC_EVENT_BARRIER,
 	BC_EVENT_MAX,
 	BC_EVENT_FORCED,
-	BC_EVENT_OWN,
 	BC_NR_EVENTS,
+	BC_EVENT_OWN = BC_NR_EVENTS,
 };
 
 /* What the file "shares" has for a number that is none. */
@@ -73,8 +74,9 @@ struct bc_peaks;
  * @events_local_file: handle of the file "events.local"
  * @change_mutex: one change of its amounts at a time; see kernel/bc/limits.c
  * @logging: one of its accounts has the fields below, for the log
- * @first: the first refusal by that account
- * @first_event: what it was
+ * @first_bound: what was in the way of the first refusal by that account
+ * @first_machine: that was the machine's
+ * @first_event: what the refusal was
  * @first_pid: the task that was refused
  * @first_comm: its name
  *
@@ -87,29 +89,30 @@ struct bc_group {
 	struct cgroup_file		events_local_file;
 	struct mutex			change_mutex;	/* changes of amounts */
 	unsigned long			logging;
-	struct res_refusal		first;
-	enum bc_event			first_event;
+	u64				first_bound;
+	bool				first_machine;
+	u8				first_event;
 	pid_t				first_pid;
 	char				first_comm[TASK_COMM_LEN];
 };
 
 /**
  * struct beancounter - one group's account of one resource
- * @counter: the engine's side; unused in the root group
+ * @counter: the engine's side; in the root group it has nothing but @root
  * @group: the cgroup's side. The account stays allocated as long as that.
- * @res: the resource
  * @lock: guards what follows and does not say otherwise, up to @waiters, or the
  *	@lock of the parent does: see there
- * @nr_children: children that are online
- * @online: it is a child of its parent; parent's lock
- * @strict: children have their limit reserved
+ * @flags: BC_FLAG_* bits of kernel/bc/internal.h; no lock
  * @promised: of @lent of the parent, what this group has reserved or is about
  *	to; parent's lock
  * @lent: sum of the children's @promised
  * @events: what happened here and below; no lock
  * @events_local: what happened here; no lock
- * @flags: BC_FLAG_* bits of kernel/bc/beancounter.c; no lock
  * @deferred: queued to have its events told; no lock
+ * @own_events: of @events, the controller's own
+ * @own_events_local: of @events_local
+ * @nr_children: children that are online
+ * @strict: children have their limit reserved
  * @borrows_shared: below a strict group: its share of the ceiling was written
  *	by a privileged task; @change_mutex
  * @sharing_counts: counted in @sharing; parent's lock
@@ -133,24 +136,24 @@ struct bc_group {
  *	was none
  */
 struct beancounter {
-	struct res_counter		counter;
+	struct res_counter		counter ____cacheline_aligned_in_smp;
 	struct bc_group			*group;
-	const struct bc_resource	*res;
 
 	spinlock_t			lock;		/* it as a parent */
-	unsigned int			nr_children;
-	bool				online;
-	bool				strict;
+	atomic_t			flags;
 	u64				promised;
 	u64				lent;
 
 	atomic64_t			events[BC_NR_EVENTS];
 	atomic64_t			events_local[BC_NR_EVENTS];
-	unsigned long			flags;
 	struct llist_node		deferred;
 
-	/* A plain resource's account ends here. */
+	/* A plain resource's account ends here: 320 bytes. */
 
+	atomic64_t			own_events;
+	atomic64_t			own_events_local;
+	unsigned int			nr_children;
+	bool				strict;
 	bool				borrows_shared;
 	bool				sharing_counts;
 	struct bc_shares		shares;
@@ -172,7 +175,7 @@ struct beancounter {
 };
 
 /* How much of it is there for a plain resource. */
-#define BC_PLAIN_ACCOUNT	offsetof(struct beancounter, borrows_shared)
+#define BC_PLAIN_ACCOUNT	offsetof(struct beancounter, own_events)
 
 /**
  * struct bc_single - a group of a controller that counts one resource
@@ -195,8 +198,8 @@ struct bc_single {
  *	that a removed group has left behind. Hooks ask it first.
  * @refused: what a refusal by a group is for the caller: an errno, negative
  * @exhausted: and one by the machine; not needed without @capacity
- * @plain: its groups have no shares, no stat and no maxima of open files: an account
- *	ends at BC_PLAIN_ACCOUNT
+ * @plain: its groups have no shares, no stat and no maxima of open files, no events
+ *	of their own, and are not strict: an account ends at BC_PLAIN_ACCOUNT
  * @bytes: amounts are bytes: they may be written with the suffixes K, M and G,
  *	and the names of v1's files say so
  * @size: of what the controller keeps for a group, which begins with a &struct
@@ -304,6 +307,18 @@ static inline struct beancounter *css_bc(struct cgroup_subsys_state *css)
 }
 
 /**
+ * bc_res() - the resource of an account
+ * @bc: the account
+ *
+ * Return: The descriptor.
+ */
+static inline const struct bc_resource *bc_res(const struct beancounter *bc)
+{
+	return container_of(bc->counter.root, struct bc_resource_state,
+			    root)->res;
+}
+
+/**
  * bc_parent() - the account of the group above
  * @bc: a group's account
  *
@@ -394,7 +409,7 @@ bc_charge_group(struct beancounter *bc, u64 n, enum bc_severity severity,
 
 	preempt_disable();
 	owner = READ_ONCE(bc->counter.owner);
-	charged = res_stock_charge(bc->res->stock, owner, n);
+	charged = res_stock_charge(bc->counter.root->stock, owner, n);
 	preempt_enable();
 	if (likely(charged))
 		return owner;

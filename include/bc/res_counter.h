@@ -125,9 +125,11 @@ struct res_counter_ops {
 #define RES_SLOTS		16
 
 /*
- * Owners and slots have this size: an owner's address says which slot it uses.
+ * Slots have this size, and owners half of it. An owner's address says which slot
+ * it uses: one for the two owners that a cache line has, which are of one group.
  */
 #define RES_SLOT_SIZE		64
+#define RES_OWNER_SIZE		32
 
 struct res_slot_info;
 
@@ -214,7 +216,7 @@ struct res_root {
 	bool				stock_shared;
 
 	raw_spinlock_t			lock ____cacheline_aligned_in_smp;
-	struct list_head		active;
+	struct hlist_head		active;
 	bool				awaited;
 
 	atomic64_t			usage ____cacheline_aligned_in_smp;
@@ -239,6 +241,7 @@ enum res_state {
  * @base: totals when they were reset
  * @lent: sum of the children's @reserved
  * @old_max: the highest usage before res_counter_restart_max()
+ * @min_usage: the lowest usage since it was last reset
  *
  * Guarded by the counter's lock.
  */
@@ -251,6 +254,7 @@ struct res_stats {
 	} sent, base;
 	u64			lent;
 	u64			old_max;
+	u64			min_usage;
 };
 
 /**
@@ -273,12 +277,11 @@ struct res_stats {
  * @used: units given away: to objects, to CPUs' stock, to children
  * @taken: units taken out of the parent: max(@used, @reserved) and the credit
  * @keep: the most credit that is kept; 0: the bank is closed
- * @lower: @state is right while @used is at least this ...
+ * @lower: @state is right while @used is at least this, and so is min_usage ...
  * @upper: ... and less than this
  * @unsent: of the totals, what the parent's do not have yet
  * @max_usage: the highest usage since it was last reset, or since
  *	res_counter_restart_max(); stock included
- * @min_usage: the lowest usage since it was last reset, likewise
  * @inherited: of @used, units that removed descendants have left behind
  * @given: of @used, units that children have taken, and units on their way
  * @epoch: counts how often the bank was closed; see kernel/bc/engine/bank.c
@@ -286,15 +289,17 @@ struct res_stats {
  * @awaited: room() is to be called when units come back
  * @slots: the CPUs' open slots
  * @active: children that keep units, or below which others do
- * @stats: totals and the like; %NULL: the resource is plain
  * @pledged: sum over the children of the greater of @reserved and @pledged:
  *	what they can take without a refusal by this counter
+ * @stats: totals and the like; %NULL: the resource is plain
  * @path: the counters from the uppermost to this one
  * @node: in the parent's @active
  * @pins: walks that stand here; guarded by the parent's lock
  * @failcnt: charges that this counter refused, since reset
  *
- * A charge and an uncharge by way of the bank write to one cache line.
+ * A charge and an uncharge by way of the bank write to one cache line. Each part of
+ * the structure fills one: its user aligns it, and can use what is left of the
+ * last one.
  */
 struct res_counter {
 	struct res_owner	*owner;
@@ -310,7 +315,7 @@ struct res_counter {
 	bool			removed;
 	bool			gone;
 
-	raw_spinlock_t		lock ____cacheline_aligned_in_smp;
+	raw_spinlock_t		lock;
 	unsigned int		closed;
 	u64			used;
 	u64			taken;
@@ -322,20 +327,19 @@ struct res_counter {
 		u64	uncharged;
 	} unsent;
 
-	u64			max_usage ____cacheline_aligned_in_smp;
-	u64			min_usage;
+	u64			max_usage;
 	u64			inherited;
 	u64			given;
 	unsigned int		epoch;
 	bool			crossed;
 	bool			awaited;
-	struct list_head	slots;
-	struct list_head	active;
-	struct res_stats	*stats;
+	struct hlist_head	slots;
+	struct hlist_head	active;
 	u64			pledged;
+	struct res_stats	*stats;
 
 	struct res_counter	**path;
-	struct list_head	node;
+	struct hlist_node	node;
 	unsigned int		pins;
 	atomic64_t		failcnt;
 };
@@ -394,6 +398,10 @@ void res_root_drain(struct res_root *root);
 int __must_check res_counter_init(struct res_counter *counter,
 				  struct res_counter *parent,
 				  struct res_root *root);
+int __must_check res_counter_init_twin(struct res_counter *counter,
+				       struct res_counter *parent,
+				       struct res_root *root,
+				       const struct res_counter *twin);
 u64 res_counter_remove(struct res_counter *counter);
 void res_counter_discard(struct res_counter *counter);
 void res_counter_destroy(struct res_counter *counter);

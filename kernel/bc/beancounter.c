@@ -50,15 +50,6 @@
 #define CREATE_TRACE_POINTS
 #include "trace.h"
 
-/* Bits of beancounter::flags */
-enum {
-	BC_FLAG_DEFERRED,	/* on the list of groups with something to tell */
-	BC_FLAG_REFUSED,	/* the first refusal was seen */
-	BC_FLAG_LOG,		/* ... and its first_* fields are to be logged */
-	BC_FLAG_EVENT,		/* there were events */
-	BC_FLAG_DRAIN,		/* what is kept below is wanted */
-};
-
 /* Complete before there is any group below the root; only read after that. */
 static LIST_HEAD(bc_resources);
 
@@ -110,9 +101,9 @@ static void bc_log_refusal(struct beancounter *bc)
 	cgroup_path(group->css.cgroup, path, PATH_MAX);
 	/* A byte can become four, and a line of the log has about a thousand. */
 	pr_info("%s: group %*pE refused at %s%s %llu (task %*pE[%d])\n",
-		bc_resource_name(bc->res), (int)strnlen(path, 200), path,
-		group->first.machine ? "the machine's " : "",
-		bc_event_name(bc->res, group->first_event), group->first.bound,
+		bc_resource_name(bc_res(bc)), (int)strnlen(path, 200), path,
+		group->first_machine ? "the machine's " : "",
+		bc_event_name(bc_res(bc), group->first_event), group->first_bound,
 		(int)strlen(group->first_comm), group->first_comm,
 		group->first_pid);
 	kfree(path);
@@ -120,7 +111,7 @@ static void bc_log_refusal(struct beancounter *bc)
 	return;
 later:
 	clear_bit_unlock(0, &group->logging);
-	clear_bit(BC_FLAG_REFUSED, &bc->flags);
+	bc_clear_flag(bc, BC_FLAG_REFUSED);
 }
 
 /*
@@ -132,32 +123,33 @@ static void bc_note_first(struct beancounter *bc, const struct res_refusal *refu
 {
 	struct bc_group *group = bc->group;
 
-	if (test_bit(BC_FLAG_REFUSED, &bc->flags) ||
-	    test_and_set_bit(BC_FLAG_REFUSED, &bc->flags))
+	if (bc_test_flag(bc, BC_FLAG_REFUSED) ||
+	    bc_test_and_set_flag(bc, BC_FLAG_REFUSED))
 		return;
 	if (test_and_set_bit_lock(0, &group->logging)) {
-		clear_bit(BC_FLAG_REFUSED, &bc->flags);
+		bc_clear_flag(bc, BC_FLAG_REFUSED);
 		return;
 	}
-	group->first = *refusal;
+	group->first_bound = refusal->bound;
+	group->first_machine = refusal->machine;
 	group->first_event = event;
 	group->first_pid = task_pid_nr(current);
 	strscpy(group->first_comm, current->comm);
-	/* Pairs with the test_and_clear_bit() in bc_tell(). */
+	/* Pairs with the bc_test_and_clear_flag() in bc_tell(). */
 	smp_mb__before_atomic();
-	set_bit(BC_FLAG_LOG, &bc->flags);
+	bc_set_flag(bc, BC_FLAG_LOG);
 }
 
 static void bc_tell(struct beancounter *bc)
 {
 	struct beancounter *p;
 
-	if (test_and_clear_bit(BC_FLAG_DRAIN, &bc->flags))
+	if (bc_test_and_clear_flag(bc, BC_FLAG_DRAIN))
 		res_counter_drain(&bc->counter);
-	if (!test_and_clear_bit(BC_FLAG_EVENT, &bc->flags))
+	if (!bc_test_and_clear_flag(bc, BC_FLAG_EVENT))
 		return;
 
-	if (test_and_clear_bit(BC_FLAG_LOG, &bc->flags))
+	if (bc_test_and_clear_flag(bc, BC_FLAG_LOG))
 		bc_log_refusal(bc);
 	cgroup_file_notify(&bc->group->events_local_file);
 	for (p = bc; p; p = bc_parent(p))
@@ -177,7 +169,7 @@ static void bc_deferred_work(struct work_struct *work)
 		 * bc_defer(), this keeps the load of next before it, and the
 		 * count that bc_tell() has others read after it.
 		 */
-		test_and_clear_bit(BC_FLAG_DEFERRED, &bc->flags);
+		bc_test_and_clear_flag(bc, BC_FLAG_DEFERRED);
 		bc_tell(bc);
 		css_put(&bc->group->css);
 		/* There may be one for each group of the machine. */
@@ -207,7 +199,7 @@ static DEFINE_IRQ_WORK(bc_irq_work, bc_kick);
 /* Has bc_deferred_work() look at @bc, to which there is a reference, or to one below. */
 static void bc_defer(struct beancounter *bc)
 {
-	if (test_and_set_bit(BC_FLAG_DEFERRED, &bc->flags))
+	if (bc_test_and_set_flag(bc, BC_FLAG_DEFERRED))
 		return;
 	css_get(&bc->group->css);
 	llist_add(&bc->deferred, &bc_deferred);
@@ -218,10 +210,10 @@ static void bc_event(struct beancounter *bc, enum bc_event event)
 {
 	struct beancounter *p;
 
-	atomic64_inc(&bc->events_local[event]);
+	atomic64_inc(bc_events(bc, true, event));
 	for (p = bc; p; p = bc_parent(p))
-		atomic64_inc(&p->events[event]);
-	set_bit(BC_FLAG_EVENT, &bc->flags);
+		atomic64_inc(bc_events(p, false, event));
+	bc_set_flag(bc, BC_FLAG_EVENT);
 	bc_defer(bc);
 }
 
@@ -229,7 +221,7 @@ static void bc_refused_at(const struct res_refusal *refusal, enum bc_event event
 {
 	struct beancounter *bc = counter_bc(refusal->counter);
 
-	trace_bc_charge_refused(bc, refusal, bc_event_name(bc->res, event));
+	trace_bc_charge_refused(bc, refusal, bc_event_name(bc_res(bc), event));
 
 	bc_note_first(bc, refusal, event);
 	bc_event(bc, event);
@@ -309,8 +301,8 @@ static void bc_barrier_hit(struct res_counter *counter)
 	struct beancounter *bc = counter_bc(counter);
 
 	trace_bc_barrier_hit(bc);
-	if (bc->res->barrier_hit)
-		bc->res->barrier_hit(bc);
+	if (bc_res(bc)->barrier_hit)
+		bc_res(bc)->barrier_hit(bc);
 }
 
 static u64 bc_capacity(struct res_root *root, enum bc_severity severity)
@@ -337,8 +329,8 @@ static void bc_drain_later(struct res_root *root, struct res_counter *counter)
 		return;
 	}
 	bc = counter_bc(counter);
-	if (!test_bit(BC_FLAG_DRAIN, &bc->flags) && css_tryget(&bc->group->css)) {
-		set_bit(BC_FLAG_DRAIN, &bc->flags);
+	if (!bc_test_flag(bc, BC_FLAG_DRAIN) && css_tryget(&bc->group->css)) {
+		bc_set_flag(bc, BC_FLAG_DRAIN);
 		bc_defer(bc);
 		css_put(&bc->group->css);
 	}
@@ -460,7 +452,7 @@ struct res_owner *__bc_charge(const struct bc_resource *res, u64 n,
 struct res_owner *__bc_charge_group(struct beancounter *bc, u64 n,
 				    enum bc_severity severity, bool may_block)
 {
-	return bc_charged(bc->res, res_counter_charge(&bc->counter, n, severity,
+	return bc_charged(bc_res(bc), res_counter_charge(&bc->counter, n, severity,
 						      may_block));
 }
 
@@ -638,7 +630,7 @@ static void bc_init_common(struct beancounter *bc,
 			   const struct bc_resource *res,
 			   struct bc_group *group)
 {
-	bc->res = res;
+	bc->counter.root = &res->state->root;
 	bc->group = group;
 	spin_lock_init(&bc->lock);
 }
@@ -695,6 +687,7 @@ int bc_init_machine(struct beancounter *bc, const struct bc_resource *res,
  * @res: the resource
  * @group: the group, not the root
  * @parent: the account above; %NULL directly below the root
+ * @twin: another account of @group, to share a cache line with, or %NULL
  *
  * It is no child of @parent yet: see bc_limits_online(). On success the caller
  * counts its owner in the key of @res.
@@ -703,13 +696,16 @@ int bc_init_machine(struct beancounter *bc, const struct bc_resource *res,
  * Return: 0, or -ENOMEM.
  */
 int bc_init_account(struct beancounter *bc, const struct bc_resource *res,
-		    struct bc_group *group, struct beancounter *parent)
+		    struct bc_group *group, struct beancounter *parent,
+		    const struct beancounter *twin)
 {
 	bc_init_common(bc, res, group);
 	if (!res->plain)
 		bc_init_shares(bc);
-	return res_counter_init(&bc->counter, parent ? &parent->counter : NULL,
-				&res->state->root);
+	return res_counter_init_twin(&bc->counter,
+				     parent ? &parent->counter : NULL,
+				     &res->state->root,
+				     twin ? &twin->counter : NULL);
 }
 
 /**
@@ -721,7 +717,7 @@ int bc_init_account(struct beancounter *bc, const struct bc_resource *res,
  */
 void bc_remove_account(struct beancounter *bc)
 {
-	u64 left = bc->res->plain ? bc_limits_offline(bc) :
+	u64 left = bc_res(bc)->plain ? bc_limits_offline(bc) :
 				    bc_shares_offline(bc);
 
 	trace_bc_reparent(bc, left);
@@ -738,7 +734,7 @@ void bc_free_account(struct beancounter *bc)
 	/* Not yet done if the group could not be made. */
 	res_counter_remove(&bc->counter);
 	res_counter_destroy(&bc->counter);
-	if (!bc->res->plain)
+	if (!bc_res(bc)->plain)
 		kfree(bc->peaks);
 }
 
@@ -794,7 +790,7 @@ struct cgroup_subsys_state *bc_css_alloc(const struct bc_resource *res,
 	}
 
 	err = bc_init_account(bc, res, &one->group,
-			      parent->parent ? css_bc(parent) : NULL);
+			      parent->parent ? css_bc(parent) : NULL, NULL);
 	if (err)
 		goto free;
 	static_branch_inc(res->key);
@@ -853,8 +849,8 @@ void bc_css_free(struct cgroup_subsys_state *css)
 {
 	struct beancounter *bc = css_bc(css);
 
-	if (bc->res->fini)
-		bc->res->fini(bc);
+	if (bc_res(bc)->fini)
+		bc_res(bc)->fini(bc);
 	bc_free_account(bc);
 	kfree(container_of(bc, struct bc_single, bc));
 }

@@ -153,7 +153,7 @@ void bc_update_entitlement(struct beancounter *bc)
 
 	if (!parent) {
 		spin_lock(&bc->lock);
-		due.limit = bc_machine_amount(bc->res);
+		due.limit = bc_machine_amount(bc_res(bc));
 		bc_set_entitlement(bc, due.limit, due.limit);
 		spin_unlock(&bc->lock);
 		return;

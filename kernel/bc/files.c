@@ -172,14 +172,14 @@ int bc_read_amount(struct kernfs_open_file *of, const char *buf, size_t nbytes,
 
 	if (of_cft(of)->private & BC_FILE_V1)
 		how |= BC_PARSE_MINUS_ONE;
-	if (css_bc(of_css(of))->res->bytes)
+	if (bc_res(css_bc(of_css(of)))->bytes)
 		how |= BC_PARSE_BYTES;
 	return bc_parse_amount(buf, nbytes, how, val);
 }
 
 static int bc_change(struct beancounter *bc, enum bc_severity which, u64 val)
 {
-	return bc->res->change ? bc->res->change(bc, which, val) : 0;
+	return bc_res(bc)->change ? bc_res(bc)->change(bc, which, val) : 0;
 }
 
 static ssize_t bc_amount_write(struct kernfs_open_file *of, char *buf,
@@ -423,16 +423,16 @@ static int bc_stat_show(struct seq_file *sf, void *v)
 	seq_printf(sf, "charged %llu\n", snap.charged);
 	seq_printf(sf, "uncharged %llu\n", snap.uncharged);
 	seq_printf(sf, "precharge %llu\n", snap.stocked);
-	if (bc->res->other_kind) {
+	if (bc_res(bc)->other_kind) {
 		u64 other = snap.all_kinds;
 
 		/* Kinds are counted each for itself: the sum may be more for a moment. */
-		for (i = 0; i < bc->res->state->root.kinds; i++)
+		for (i = 0; i < bc_res(bc)->state->root.kinds; i++)
 			other -= min(other, snap.kinds[i]);
-		seq_printf(sf, "%s %llu\n", bc->res->other_kind, other);
+		seq_printf(sf, "%s %llu\n", bc_res(bc)->other_kind, other);
 	}
-	for (i = 0; i < bc->res->state->root.kinds; i++)
-		seq_printf(sf, "%s %llu\n", bc->res->kinds[i], snap.kinds[i]);
+	for (i = 0; i < bc_res(bc)->state->root.kinds; i++)
+		seq_printf(sf, "%s %llu\n", bc_res(bc)->kinds[i], snap.kinds[i]);
 	return 0;
 }
 
@@ -448,27 +448,27 @@ static ssize_t bc_stat_write(struct kernfs_open_file *of, char *buf,
 	return nbytes;
 }
 
-static void bc_show_events(struct seq_file *sf, const atomic64_t *events)
+static void bc_show_events(struct seq_file *sf, bool local)
 {
-	const char *own = css_bc(seq_css(sf))->res->own_event;
+	struct beancounter *bc = css_bc(seq_css(sf));
+	const char *names[] = { "barrier", "max", "forced", bc_res(bc)->own_event };
+	enum bc_event event;
 
-	seq_printf(sf, "barrier %lld\n", atomic64_read(&events[BC_EVENT_BARRIER]));
-	seq_printf(sf, "max %lld\n", atomic64_read(&events[BC_EVENT_MAX]));
-	seq_printf(sf, "forced %lld\n", atomic64_read(&events[BC_EVENT_FORCED]));
-	if (own)
-		seq_printf(sf, "%s %lld\n", own,
-			   atomic64_read(&events[BC_EVENT_OWN]));
+	for (event = 0; event < ARRAY_SIZE(names); event++)
+		if (names[event])
+			seq_printf(sf, "%s %lld\n", names[event],
+				   atomic64_read(bc_events(bc, local, event)));
 }
 
 static int bc_events_show(struct seq_file *sf, void *v)
 {
-	bc_show_events(sf, css_bc(seq_css(sf))->events);
+	bc_show_events(sf, false);
 	return 0;
 }
 
 static int bc_events_local_show(struct seq_file *sf, void *v)
 {
-	bc_show_events(sf, css_bc(seq_css(sf))->events_local);
+	bc_show_events(sf, true);
 	return 0;
 }
 

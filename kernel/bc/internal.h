@@ -11,6 +11,48 @@
 #define BC_PARSE_BYTES		BIT(0)	/* suffixes K, M and G */
 #define BC_PARSE_MINUS_ONE	BIT(1)	/* -1 for "max", as v1 has it */
 
+/* Bits of beancounter::flags */
+enum {
+	BC_FLAG_ONLINE,		/* a child of its parent; parent's lock */
+	BC_FLAG_DEFERRED,	/* on the list of groups with something to tell */
+	BC_FLAG_REFUSED,	/* the first refusal was seen */
+	BC_FLAG_LOG,		/* ... and its first_* fields are to be logged */
+	BC_FLAG_EVENT,		/* there were events */
+	BC_FLAG_DRAIN,		/* what is kept below is wanted */
+};
+
+/* As test_bit() and so on, which want a whole word. */
+static inline bool bc_test_flag(const struct beancounter *bc, unsigned int flag)
+{
+	return atomic_read(&bc->flags) & BIT(flag);
+}
+
+static inline void bc_set_flag(struct beancounter *bc, unsigned int flag)
+{
+	atomic_or(BIT(flag), &bc->flags);
+}
+
+static inline void bc_clear_flag(struct beancounter *bc, unsigned int flag)
+{
+	atomic_andnot(BIT(flag), &bc->flags);
+}
+
+static inline bool bc_test_and_set_flag(struct beancounter *bc, unsigned int flag)
+{
+	return atomic_fetch_or(BIT(flag), &bc->flags) & BIT(flag);
+}
+
+static inline bool bc_test_and_clear_flag(struct beancounter *bc, unsigned int flag)
+{
+	return atomic_fetch_andnot(BIT(flag), &bc->flags) & BIT(flag);
+}
+
+/* Whether @bc is a child of its parent, or the root. */
+static inline bool bc_online(const struct beancounter *bc)
+{
+	return bc_test_flag(bc, BC_FLAG_ONLINE);
+}
+
 /* beancounter.c */
 static inline struct beancounter *counter_bc(struct res_counter *counter)
 {
@@ -23,6 +65,15 @@ static inline const char *bc_resource_name(const struct bc_resource *res)
 	return res->name ?: res->ss->name;
 }
 
+/* How often @event happened in a group; with @local, not counting those below. */
+static inline atomic64_t *bc_events(struct beancounter *bc, bool local,
+				    enum bc_event event)
+{
+	if (event == BC_EVENT_OWN)
+		return local ? &bc->own_events_local : &bc->own_events;
+	return local ? &bc->events_local[event] : &bc->events[event];
+}
+
 /**
  * bc_css_parent() - the group above
  * @bc: a group
@@ -31,7 +82,7 @@ static inline const char *bc_resource_name(const struct bc_resource *res)
  */
 static inline struct beancounter *bc_css_parent(struct beancounter *bc)
 {
-	struct beancounter *machine = bc->res->state->machine;
+	struct beancounter *machine = bc_res(bc)->state->machine;
 
 	if (bc->counter.parent)
 		return counter_bc(bc->counter.parent);
@@ -51,7 +102,7 @@ static inline bool bc_limit_hit(const struct res_refusal *refusal,
 {
 	struct beancounter *bc = counter_bc(refusal->counter);
 
-	return bc->res->limit_hit && bc->res->limit_hit(bc, refusal, may_block);
+	return bc_res(bc)->limit_hit && bc_res(bc)->limit_hit(bc, refusal, may_block);
 }
 
 /**
@@ -69,7 +120,8 @@ void bc_init_group(struct bc_group *group);
 int bc_init_machine(struct beancounter *bc, const struct bc_resource *res,
 		    struct bc_group *group);
 int bc_init_account(struct beancounter *bc, const struct bc_resource *res,
-		    struct bc_group *group, struct beancounter *parent);
+		    struct bc_group *group, struct beancounter *parent,
+		    const struct beancounter *twin);
 void bc_remove_account(struct beancounter *bc);
 void bc_free_account(struct beancounter *bc);
 struct cgroup_subsys_state *bc_get_current_css(const struct bc_resource *res);
@@ -86,7 +138,7 @@ enum bc_lend {
 /* Whether @bc, not the root, has its limit reserved. It stays so. */
 static inline bool bc_parent_strict(struct beancounter *bc)
 {
-	return READ_ONCE(bc_css_parent(bc)->strict);
+	return !bc_res(bc)->plain && READ_ONCE(bc_css_parent(bc)->strict);
 }
 
 bool bc_may_lend(const struct file *file);

@@ -26,6 +26,7 @@
 #include <bc/beancounter.h>
 #include <bc/kmem.h>
 
+#include "internal.h"
 #include "kmem_kunit.h"
 #include "refuse.h"
 
@@ -82,7 +83,7 @@ void kmem_kunit_end_group(struct beancounter *group)
 	cgroup_unlock();
 	synchronize_rcu();
 	/* Wait until its events are reported. */
-	while (READ_ONCE(group->flags) & BIT(0))
+	while (bc_test_flag(group, BC_FLAG_DEFERRED))
 		schedule_timeout_uninterruptible(1);
 	__flush_workqueue(system_wq);
 	kmem_cgrp_subsys.css_free(&group->group->css);

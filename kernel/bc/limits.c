@@ -94,7 +94,7 @@ static int bc_lend_begin(struct beancounter *bc, u64 *reserved,
 	others = parent->lent - bc->promised;
 	room = bc_lendable(parent, how);
 	room -= min(room, others);
-	if (!bc->online) {
+	if (!bc_online(bc)) {
 		err = -ENODEV;
 	} else if (*reserved > max(room, bc->promised)) {
 		err = how == BC_LEND_RESERVED ? -EPERM : -ENOSPC;
@@ -118,7 +118,7 @@ static void bc_lend_end(struct beancounter *bc, u64 old)
 	spin_lock(&parent->lock);
 	new = READ_ONCE(bc->counter.reserved);
 	/* Else bc_limits_offline() has given back what there was. */
-	if (bc->online) {
+	if (bc_online(bc)) {
 		parent->lent += new - bc->promised;
 		bc->promised = new;
 	}
@@ -220,7 +220,7 @@ int bc_reserve_upto(struct beancounter *bc, u64 reserved, u64 limit,
 	bc_lend_end(bc, old);
 
 	if (err && lacking.counter)
-		*lacks = lacking.machine ? bc->res->state->machine :
+		*lacks = lacking.machine ? bc_res(bc)->state->machine :
 					   counter_bc(lacking.counter);
 	return err ?: capped;
 }
@@ -245,7 +245,7 @@ int bc_set_limit(struct beancounter *bc, u64 limit, bool not_below_usage,
 	int err;
 
 	lockdep_assert_held(&bc->group->change_mutex);
-	if (!READ_ONCE(bc->online))
+	if (!bc_online(bc))
 		return -ENODEV;
 	if (bc_parent_strict(bc))
 		err = bc_reserve_all(bc, limit, RES_LIMIT_WALL,
@@ -253,7 +253,7 @@ int bc_set_limit(struct beancounter *bc, u64 limit, bool not_below_usage,
 	else
 		err = res_counter_set_limit(&bc->counter, limit,
 					    not_below_usage);
-	if (err || bc->res->plain)
+	if (err || bc_res(bc)->plain)
 		return err;
 	spin_lock(&parent->lock);
 	bc->max = limit;
@@ -280,10 +280,10 @@ int bc_set_reserved(struct beancounter *bc, u64 reserved,
 	int err;
 
 	if (bc_parent_strict(bc))
-		return READ_ONCE(bc->online) ? -EINVAL : -ENODEV;
+		return bc_online(bc) ? -EINVAL : -ENODEV;
 	err = bc_reserve_all(bc, reserved, RES_LIMIT_KEEP, BC_LEND_RESERVED,
 			     file);
-	if (err || bc->res->plain)
+	if (err || bc_res(bc)->plain)
 		return err;
 	spin_lock(&parent->lock);
 	bc->min = reserved;
@@ -307,7 +307,7 @@ int bc_set_strict(struct beancounter *bc, bool strict)
 	int err = 0;
 
 	spin_lock(&bc->lock);
-	if (!READ_ONCE(bc->online))
+	if (!bc_online(bc))
 		err = -ENODEV;
 	else if (strict != bc->strict && bc->nr_children)
 		err = -EBUSY;
@@ -328,14 +328,16 @@ int bc_set_strict(struct beancounter *bc, bool strict)
 void bc_limits_online(struct beancounter *bc)
 {
 	struct beancounter *parent = bc_css_parent(bc);
-	bool strict;
+	bool strict = false;
 
 	spin_lock(&parent->lock);
-	strict = parent->strict;
-	if (strict)
-		bc->max = 0;
-	parent->nr_children++;
-	WRITE_ONCE(bc->online, true);
+	if (!bc_res(bc)->plain) {
+		strict = parent->strict;
+		if (strict)
+			bc->max = 0;
+		parent->nr_children++;
+	}
+	bc_set_flag(bc, BC_FLAG_ONLINE);
 	spin_unlock(&parent->lock);
 	/* Cannot fail, nor drain anything: nothing was ever charged. */
 	if (strict)
@@ -359,8 +361,9 @@ u64 bc_limits_offline(struct beancounter *bc)
 	u64 left = res_counter_remove(&bc->counter);
 
 	spin_lock(&parent->lock);
-	WRITE_ONCE(bc->online, false);
-	parent->nr_children--;
+	bc_clear_flag(bc, BC_FLAG_ONLINE);
+	if (!bc_res(bc)->plain)
+		parent->nr_children--;
 	parent->lent -= bc->promised;
 	bc->promised = 0;
 	spin_unlock(&parent->lock);

@@ -45,11 +45,11 @@ static void bc_queue_work(const struct bc_resource *res)
 /* Moves @bc to @list. */
 static void bc_wait_in(struct beancounter *bc, struct list_head *list)
 {
-	const struct bc_resource *res = bc->res;
+	const struct bc_resource *res = bc_res(bc);
 
 	spin_lock(&res->state->wait_lock);
 	/* Else bc_pending_offline() was here. */
-	if (READ_ONCE(bc->online)) {
+	if (bc_online(bc)) {
 		if (list_empty(&bc->waiting))
 			WRITE_ONCE(res->state->waiting, res->state->waiting + 1);
 		list_move_tail(&bc->waiting, list);
@@ -76,7 +76,7 @@ void bc_wait_at(struct beancounter *bc, struct beancounter *at, bool units)
 	if (bc_css_parent(at))
 		res_counter_await_room(&at->counter);
 	else
-		res_root_await_room(&at->res->state->root);
+		res_root_await_room(&bc_res(at)->state->root);
 }
 
 /**
@@ -87,7 +87,7 @@ void bc_wait_at(struct beancounter *bc, struct beancounter *at, bool units)
  */
 void bc_stop_waiting(struct beancounter *bc)
 {
-	const struct bc_resource *res = bc->res;
+	const struct bc_resource *res = bc_res(bc);
 
 	if (list_empty_careful(&bc->waiting))
 		return;
@@ -107,14 +107,14 @@ void bc_stop_waiting(struct beancounter *bc)
  */
 void bc_retry_later(struct beancounter *bc)
 {
-	bc_wait_in(bc, &bc->res->state->awaken);
-	bc_queue_work(bc->res);
+	bc_wait_in(bc, &bc_res(bc)->state->awaken);
+	bc_queue_work(bc_res(bc));
 }
 
 /* Has the groups that wait at @bc try again, soon. */
 static void bc_wake_at(struct beancounter *bc)
 {
-	const struct bc_resource *res = bc->res;
+	const struct bc_resource *res = bc_res(bc);
 
 	if (list_empty_careful(&bc->waiters))
 		return;
@@ -139,7 +139,7 @@ void bc_wake_waiters(struct beancounter *bc)
 	 * before the change that the caller has made under the same lock, this
 	 * sees it.
 	 */
-	if (!READ_ONCE(bc->res->state->waiting))
+	if (!READ_ONCE(bc_res(bc)->state->waiting))
 		return;
 	for (; bc; bc = bc_css_parent(bc))
 		bc_wake_at(bc);
@@ -263,7 +263,7 @@ void bc_pending_init(const struct bc_resource *res, work_func_t work)
  */
 void bc_pending_offline(struct beancounter *bc)
 {
-	const struct bc_resource *res = bc->res;
+	const struct bc_resource *res = bc_res(bc);
 
 	/* Unconditionally: a pass may be about to put it into a list. */
 	spin_lock(&res->state->wait_lock);

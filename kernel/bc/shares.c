@@ -141,7 +141,7 @@ static void bc_count_sharing(struct beancounter *bc, bool sharing)
 
 	spin_lock(&parent->lock);
 	counts = bc->sharing_counts;
-	if (READ_ONCE(bc->online))
+	if (bc_online(bc))
 		bc->sharing_counts = sharing;
 	else
 		sharing = counts;
@@ -159,7 +159,7 @@ static void bc_count_sharing(struct beancounter *bc, bool sharing)
 	 * and bc_machine_changed().
 	 */
 	smp_mb__after_atomic();
-	bc_update_entitlement(bc->res->state->machine);
+	bc_update_entitlement(bc_res(bc)->state->machine);
 	for (i = 0; i < counter->depth; i++) {
 		bc_update_entitlement(counter_bc(counter->path[i]));
 		cond_resched();
@@ -175,7 +175,7 @@ static int bc_set_written(struct beancounter *bc, const struct bc_written *new)
 
 	spin_lock(&parent->lock);
 	spin_lock_nested(&bc->lock, SINGLE_DEPTH_NESTING);
-	if (READ_ONCE(bc->online)) {
+	if (bc_online(bc)) {
 		if (bc->shares.divisor != new->shares.divisor)
 			bc->version++;
 		bc->shares = new->shares;
@@ -303,7 +303,7 @@ static void bc_update_highest(struct beancounter *bc)
 	spin_unlock(&bc->lock);
 	while ((child = bc_next_child(bc, child))) {
 		spin_lock(&bc->lock);
-		if (READ_ONCE(child->online))
+		if (bc_online(child))
 			bc->highest = max(bc->highest, child->shares.max);
 		spin_unlock(&bc->lock);
 	}
@@ -376,7 +376,7 @@ static int bc_take_part(struct beancounter *bc, const struct bc_written *new)
 	spin_lock(&parent->lock);
 	spin_lock_nested(&bc->lock, SINGLE_DEPTH_NESTING);
 	parts = part ? parent->parts - bc->part + part : 0;
-	if (!READ_ONCE(bc->online)) {
+	if (!bc_online(bc)) {
 		err = -ENODEV;
 	} else if (!bc_check_shares(&new->shares, parent->shares.divisor, parts,
 				    bc->parts, bc->highest)) {
@@ -463,7 +463,7 @@ int bc_set_shares(struct beancounter *bc, const struct bc_shares *shares,
 	if (!bc_css_parent(bc))
 		return bc_set_root_shares(bc, shares, file);
 
-	if (!READ_ONCE(bc->online))
+	if (!bc_online(bc))
 		return -ENODEV;
 	old = bc_get_written(bc);
 	new = old;
@@ -545,7 +545,7 @@ void bc_follow(struct beancounter *bc, const struct file *file)
  */
 void bc_shares_init(const struct bc_resource *res, struct beancounter *root)
 {
-	root->online = true;
+	bc_set_flag(root, BC_FLAG_ONLINE);
 	res->state->machine = root;
 	bc_rebalance_init(res);
 }

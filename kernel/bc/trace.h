@@ -17,7 +17,7 @@ TRACE_EVENT(bc_charge_refused,
 	TP_ARGS(bc, refusal, at),
 
 	TP_STRUCT__entry(
-		__string(resource, bc_resource_name(bc->res))
+		__string(resource, bc_resource_name(bc_res(bc)))
 		__string(at, at)
 		__field(u64, group)
 		__field(u64, n)
@@ -44,7 +44,7 @@ TRACE_EVENT(bc_barrier_hit,
 	TP_ARGS(bc),
 
 	TP_STRUCT__entry(
-		__string(resource, bc_resource_name(bc->res))
+		__string(resource, bc_resource_name(bc_res(bc)))
 		__field(u64, group)
 	),
 
@@ -61,7 +61,7 @@ DECLARE_EVENT_CLASS(bc_reservation,
 	TP_ARGS(bc, from, to),
 
 	TP_STRUCT__entry(
-		__string(resource, bc_resource_name(bc->res))
+		__string(resource, bc_resource_name(bc_res(bc)))
 		__field(u64, group)
 		__field(u64, from)
 		__field(u64, to)
@@ -94,7 +94,7 @@ TRACE_EVENT(bc_reparent,
 	TP_ARGS(bc, left),
 
 	TP_STRUCT__entry(
-		__string(resource, bc_resource_name(bc->res))
+		__string(resource, bc_resource_name(bc_res(bc)))
 		__field(u64, group)
 		__field(u64, parent)
 		__field(u64, left)

@@ -40,9 +40,14 @@
  * kind, and a slot to an owner.
  */
 
+#include <linux/aio.h>
+#include <linux/devpts_fs.h>
 #include <linux/err.h>
 #include <linux/errno.h>
 #include <linux/jump_label.h>
+#include <linux/minmax.h>
+#include <linux/mm.h>
+#include <linux/mman.h>
 #include <linux/preempt.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
@@ -56,6 +61,43 @@ static struct bc_resource_state ubc_states[UBC_NR_KINDS];
 
 DEFINE_STATIC_KEY_FALSE(bc_ubc_key);
 EXPORT_SYMBOL_GPL(bc_ubc_key);
+
+/*
+ * The machine's amounts, where mainline has such. Mainline's own check is left as
+ * it is; here they bound what groups can reserve together, and what is left for
+ * the others then.
+ */
+
+#ifdef CONFIG_UNIX98_PTYS
+static u64 ubc_capacity_pty(enum bc_severity severity)
+{
+	return max(devpts_limit(severity != BC_BARRIER), 0);
+}
+#else
+#define ubc_capacity_pty NULL
+#endif
+
+#ifdef CONFIG_AIO
+static u64 ubc_capacity_aio(enum bc_severity severity)
+{
+	return READ_ONCE(aio_max_nr);
+}
+#else
+#define ubc_capacity_aio NULL
+#endif
+
+static u64 ubc_capacity_locked(enum bc_severity severity)
+{
+	return totalram_pages();
+}
+
+/* Where more may be promised than there is, there is no bound. */
+static u64 ubc_capacity_privvm(enum bc_severity severity)
+{
+	if (READ_ONCE(sysctl_overcommit_memory) != OVERCOMMIT_NEVER)
+		return RES_COUNTER_MAX;
+	return vm_commit_limit();
+}
 
 /* A row: its name, the errno of a refusal, and what else the resource has. */
 #define UBC_KIND(_kind, _name, _errno, ...)		\
@@ -76,7 +118,8 @@ const struct bc_resource ubc_kinds[UBC_NR_KINDS] = {
 	UBC_KIND(UBC_NUMINOTIFY,	"numinotify",	EMFILE),
 	UBC_KIND(UBC_NUMWATCH,		"numwatch",	ENOSPC),
 	UBC_KIND(UBC_NUMFLOCK,		"numflock",	ENOLCK),
-	UBC_KIND(UBC_NUMPTY,		"numpty",	ENOSPC),
+	UBC_KIND(UBC_NUMPTY,		"numpty",	ENOSPC,
+		 .capacity	= ubc_capacity_pty),
 	UBC_KIND(UBC_NUMTCPSOCK,	"numtcpsock",	ENOBUFS),
 	UBC_KIND(UBC_NUMOTHERSOCK,	"numothersock",	ENOBUFS),
 	UBC_KIND(UBC_NUMMOUNT,		"nummount",	ENOSPC),
@@ -85,16 +128,19 @@ const struct bc_resource ubc_kinds[UBC_NR_KINDS] = {
 		 .bytes		= true,
 		 .batch_min	= SZ_1K,
 		 .batch_max	= SZ_8K),
-	UBC_KIND(UBC_NUMAIO,		"numaio",	EAGAIN),
+	UBC_KIND(UBC_NUMAIO,		"numaio",	EAGAIN,
+		 .capacity	= ubc_capacity_aio),
 	UBC_KIND(UBC_NUMNS,		"numns",	ENOSPC),
 	UBC_KIND(UBC_NUMIPC,		"numipc",	ENOSPC),
 	UBC_KIND(UBC_NUMSIGINFO,	"numsiginfo",	EAGAIN),
 	UBC_KIND(UBC_NUMTIMER,		"numtimer",	EAGAIN),
-	UBC_KIND(UBC_LOCKEDPAGES,	"lockedpages",	ENOMEM),
+	UBC_KIND(UBC_LOCKEDPAGES,	"lockedpages",	ENOMEM,
+		 .capacity	= ubc_capacity_locked),
 	/* 2 to 8 MiB in stock: a mapping of 1 MiB is made from it. */
 	UBC_KIND(UBC_PRIVVMPAGES,	"privvmpages",	ENOMEM,
 		 .batch_min	= 512,
-		 .batch_max	= 2048),
+		 .batch_max	= 2048,
+		 .capacity	= ubc_capacity_privvm),
 };
 
 /*
@@ -106,6 +152,16 @@ static const unsigned long ubc_atomic_kinds = BIT(UBC_NUMSIGINFO) |
 					      BIT(UBC_PRIVVMPAGES);
 
 /* Accounts */
+
+/*
+ * The kind that a kind shares slots with, as their owners are in one cache line.
+ * Not with one that is charged for the same object.
+ */
+static enum bc_ubc_kind ubc_twin(enum bc_ubc_kind kind)
+{
+	BUILD_BUG_ON(UBC_NR_KINDS % 2);
+	return (kind + UBC_NR_KINDS / 2) % UBC_NR_KINDS;
+}
 
 static struct kmem_cache *ubc_group_cache;
 static struct kmem_cache *ubc_account_cache;
@@ -125,7 +181,8 @@ static struct beancounter *ubc_make_account(struct ubc_group *group,
 	if (!bc)
 		return ERR_PTR(-ENOMEM);
 	err = bc_init_account(bc, res, &group->group,
-			      parent ? ubc_find_account(parent, kind) : NULL);
+			      parent ? ubc_find_account(parent, kind) : NULL,
+			      ubc_find_account(group, ubc_twin(kind)));
 	if (err) {
 		kmem_cache_free(ubc_account_cache, bc);
 		return ERR_PTR(err);

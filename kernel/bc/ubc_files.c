@@ -297,8 +297,7 @@ static s64 ubc_event(struct beancounter *bc, bool local, enum bc_event event)
 {
 	if (!bc)
 		return 0;
-	return atomic64_read(local ? &bc->events_local[event] :
-				     &bc->events[event]);
+	return atomic64_read(bc_events(bc, local, event));
 }
 
 static void ubc_show_events(struct seq_file *sf, bool local)

@@ -92,7 +92,7 @@ static void group_that_uses_all_kinds_is_small(struct kunit *test)
 {
 	const size_t account = ALIGN(BC_PLAIN_ACCOUNT,
 				     __alignof__(struct beancounter));
-	const size_t kind = account + RES_SLOT_SIZE +
+	const size_t kind = account + RES_OWNER_SIZE +
 			    kmalloc_size_roundup(sizeof(struct res_counter *));
 	const size_t group = sizeof(struct ubc_group) -
 			     sizeof(struct cgroup_subsys_state);
@@ -101,7 +101,11 @@ static void group_that_uses_all_kinds_is_small(struct kunit *test)
 		   UBC_NR_KINDS);
 	if (IS_ENABLED(CONFIG_LOCKDEP) || IS_ENABLED(CONFIG_DEBUG_SPINLOCK))
 		kunit_skip(test, "locks are larger than usual");
-	KUNIT_EXPECT_LE(test, group + UBC_NR_KINDS * kind, SZ_8K);
+	/* Each part of a counter fills a cache line. */
+	KUNIT_EXPECT_EQ(test, offsetof(struct res_counter, lock), 64);
+	KUNIT_EXPECT_EQ(test, offsetof(struct res_counter, max_usage), 128);
+	KUNIT_EXPECT_EQ(test, account, 320);
+	KUNIT_EXPECT_LE(test, group + UBC_NR_KINDS * kind, SZ_4K + SZ_2K);
 }
 
 static struct kunit_case ubc_cases[] = {

@@ -181,7 +181,10 @@ void res_root_return(struct res_root *root, u64 n)
 
 /* A counter, under its lock */
 
-/* Notes how much is left for the counters below: see &enum res_state. */
+/*
+ * Notes how much is left for the counters below, see &enum res_state, and that
+ * usage is lower than ever.
+ */
 void res_counter_update_state(struct res_counter *counter)
 {
 	const u64 bound = res_bound(counter, BC_BARRIER);
@@ -209,6 +212,12 @@ void res_counter_update_state(struct res_counter *counter)
 	}
 	if (counter->state != state)
 		WRITE_ONCE(counter->state, state);
+	/* A charge and an uncharge compare with one word for both. */
+	if (counter->stats) {
+		counter->stats->min_usage = min(counter->stats->min_usage,
+						counter->used);
+		counter->lower = max(counter->lower, counter->stats->min_usage);
+	}
 }
 
 /* Whether there is anything that the parent's totals do not have yet. */
@@ -260,8 +269,8 @@ void res_counter_add_stat(struct res_counter *counter, const struct res_stat *st
 /* Whether a drain would find anything in @counter, or below. */
 bool res_counter_keeps(const struct res_counter *counter)
 {
-	return counter->keep || !list_empty(&counter->slots) ||
-	       !list_empty(&counter->active) || res_credit(counter) ||
+	return counter->keep || !hlist_empty(&counter->slots) ||
+	       !hlist_empty(&counter->active) || res_credit(counter) ||
 	       res_counter_unsent(counter);
 }
 
@@ -321,9 +330,9 @@ static void res_link_one(struct res_counter *counter)
 		/* Pairs with the acquire in res_counter_link(). */
 		smp_store_release(&counter->linked, true);
 		/* While a walk stands at it, it is still in the list. */
-		if (list_empty(&counter->node))
-			list_add(&counter->node,
-				 parent ? &parent->active : &root->active);
+		if (hlist_unhashed(&counter->node))
+			hlist_add_head(&counter->node,
+				       parent ? &parent->active : &root->active);
 	}
 	raw_spin_unlock_irqrestore(lock, flags);
 }

@@ -307,7 +307,7 @@ void res_owner_return(struct res_owner *owner, u64 n, u64 uncharged,
 			break;
 		}
 		/* RCU: a counter is freed a grace period after its removal. */
-		counter = READ_ONCE(live->counter);
+		counter = res_owner_own(live);
 		if (!counter)
 			continue;
 		stock = own && in_task() &&

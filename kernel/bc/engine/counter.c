@@ -24,7 +24,7 @@ int res_root_init(struct res_root *root, const struct res_counter_ops *ops)
 		root->plain = false;
 	root->ops = ops;
 	raw_spin_lock_init(&root->lock);
-	INIT_LIST_HEAD(&root->active);
+	INIT_HLIST_HEAD(&root->active);
 	if (!root->batch_min)
 		root->batch_min = RES_BATCH_MIN;
 	if (!root->batch_max)
@@ -63,6 +63,24 @@ void res_root_exit(struct res_root *root)
 int res_counter_init(struct res_counter *counter, struct res_counter *parent,
 		     struct res_root *root)
 {
+	return res_counter_init_twin(counter, parent, root, NULL);
+}
+
+/**
+ * res_counter_init_twin() - a new counter of a group that has another one
+ * @counter: see res_counter_init()
+ * @parent: see res_counter_init()
+ * @root: see res_counter_init()
+ * @twin: another counter of the same group, not freed meanwhile, or %NULL. The
+ *	owners of both share a cache line, and the CPUs' slots, if there is no third
+ *	such counter.
+ *
+ * Context: As res_counter_init().
+ * Return: As res_counter_init().
+ */
+int res_counter_init_twin(struct res_counter *counter, struct res_counter *parent,
+			  struct res_root *root, const struct res_counter *twin)
+{
 	const unsigned int depth = parent ? parent->depth + 1 : 0;
 	unsigned int i;
 	int err;
@@ -85,15 +103,15 @@ int res_counter_init(struct res_counter *counter, struct res_counter *parent,
 	counter->parent = parent;
 	counter->depth = depth;
 	counter->root = root;
-	err = res_owner_create(counter);
+	err = res_owner_create(counter, twin);
 	if (err) {
 		res_counter_destroy(counter);
 		return err;
 	}
 	raw_spin_lock_init(&counter->lock);
-	INIT_LIST_HEAD(&counter->node);
-	INIT_LIST_HEAD(&counter->slots);
-	INIT_LIST_HEAD(&counter->active);
+	INIT_HLIST_NODE(&counter->node);
+	INIT_HLIST_HEAD(&counter->slots);
+	INIT_HLIST_HEAD(&counter->active);
 	counter->barrier = RES_BARRIER_DEFAULT;
 	counter->limit = RES_COUNTER_MAX;
 	/* Until the state is computed for the first time. */
@@ -119,7 +137,7 @@ void res_counter_discard(struct res_counter *counter)
 	counter->removed = true;
 	counter->gone = true;
 	counter->owner = RES_OWNER_REMOVED;
-	owner->counter = NULL;
+	res_owner_forward(owner, NULL);
 	__res_owner_put(owner, 1);
 }
 
@@ -164,7 +182,7 @@ static struct res_counter *res_counter_heir(struct res_counter *counter)
  */
 u64 res_counter_remove(struct res_counter *counter)
 {
-	struct res_owner *owner = counter->owner;
+	struct res_owner *owner = counter->owner, *heirs = NULL;
 	struct res_counter *heir = res_counter_heir(counter);
 	struct res_root *root = counter->root;
 	u64 left, late, unused, reserved, held;
@@ -203,8 +221,8 @@ u64 res_counter_remove(struct res_counter *counter)
 		heir->given -= left;
 		if (heir->stats)
 			heir->stats->lent -= reserved;
-		atomic64_inc(&heir->owner->refs);
-		owner->forward = heir->owner;
+		heirs = heir->owner;
+		atomic64_inc(&heirs->refs);
 		raw_spin_unlock_irqrestore(&heir->lock, flags);
 		res_pledge(heir, reserved, 0);
 	}
@@ -220,8 +238,7 @@ u64 res_counter_remove(struct res_counter *counter)
 	counted = res_counter_take_stat(counter, &stat);
 	/* And the units that an interrupted fast path has yet to settle. */
 	atomic64_add(held, &owner->refs);
-	/* Pairs with the acquire in res_owner_live(). */
-	smp_store_release(&owner->counter, NULL);
+	res_owner_forward(owner, heirs);
 	raw_spin_unlock_irqrestore(&counter->lock, flags);
 
 	/* The heir loses what was returned meanwhile. */
@@ -278,7 +295,7 @@ again:
 		*end = NULL;
 		goto put;
 	}
-	counter = READ_ONCE(live->counter);
+	counter = res_owner_own(live);
 	if (!counter)
 		goto again;
 	*end = res_common(counter, to);
@@ -445,7 +462,7 @@ bool res_owner_adopt(struct res_owner *owner, struct res_owner *from, u64 n)
 		adopted = true;
 	} else {
 		/* RCU: a counter is freed a grace period after its removal. */
-		counter = READ_ONCE(live->counter);
+		counter = res_owner_own(live);
 		if (!counter)
 			goto out;
 		/*

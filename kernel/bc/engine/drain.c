@@ -23,24 +23,20 @@ static raw_spinlock_t *res_list_lock(struct res_root *root, struct res_counter *
 	return parent ? &parent->lock : &root->lock;
 }
 
-static struct list_head *res_list(struct res_root *root, struct res_counter *parent)
+static struct hlist_head *res_list(struct res_root *root, struct res_counter *parent)
 {
 	return parent ? &parent->active : &root->active;
 }
 
-/*
- * The first of @parent's active children that is at @node or behind it, pinned.
- */
+/* The first active child that is at @node or behind it, pinned. */
 static struct res_counter *res_pin_from(struct res_root *root,
-					struct res_counter *parent,
-					struct list_head *node)
+					struct hlist_node *node)
 {
 	const struct res_counter_ops *ops = root->ops;
-	struct list_head *list = res_list(root, parent);
 	struct res_counter *counter;
 
-	for (; node != list; node = node->next) {
-		counter = list_entry(node, struct res_counter, node);
+	for (; node; node = node->next) {
+		counter = hlist_entry(node, struct res_counter, node);
 		/* A counter that is being freed is about to leave the list. */
 		if (ops->tryget && !ops->tryget(counter))
 			continue;
@@ -79,8 +75,7 @@ static struct res_counter *res_walk_down(const struct res_walk *walk,
 		if (parent && READ_ONCE(parent->removed))
 			return parent;
 		raw_spin_lock_irqsave(lock, flags);
-		counter = res_pin_from(root, parent,
-				       res_list(root, parent)->next);
+		counter = res_pin_from(root, res_list(root, parent)->first);
 		raw_spin_unlock_irqrestore(lock, flags);
 		if (!counter)
 			return parent;
@@ -110,9 +105,9 @@ struct res_counter *res_walk_next(const struct res_walk *walk,
 	unsigned long flags;
 
 	raw_spin_lock_irqsave(lock, flags);
-	next = res_pin_from(root, parent, counter->node.next);
+	next = res_pin_from(root, counter->node.next);
 	if (!--counter->pins && !counter->linked)
-		list_del_init(&counter->node);
+		hlist_del_init(&counter->node);
 	raw_spin_unlock_irqrestore(lock, flags);
 	if (root->ops->put)
 		root->ops->put(counter);
@@ -134,7 +129,7 @@ void res_unlink(struct res_counter *counter)
 	raw_spin_lock_irqsave(lock, flags);
 	WRITE_ONCE(counter->linked, false);
 	if (!counter->pins)
-		list_del_init(&counter->node);
+		hlist_del_init(&counter->node);
 	raw_spin_unlock_irqrestore(lock, flags);
 }
 
@@ -161,7 +156,7 @@ void res_counter_drain_stock(struct res_counter *counter)
 	while (tries--) {
 		raw_spin_lock_irqsave(&counter->lock, flags);
 		cpu = -1;
-		list_for_each_entry(info, &counter->slots, node) {
+		hlist_for_each_entry(info, &counter->slots, node) {
 			/* A closed slot: a reader has pinned it. */
 			if (!info->counter)
 				continue;
@@ -197,7 +192,7 @@ static bool res_drain_one(const struct res_walk *walk, struct res_counter *count
 	}
 	WRITE_ONCE(counter->epoch, counter->epoch + 1);
 	WRITE_ONCE(counter->keep, 0);
-	stocked = !list_empty(&counter->slots);
+	stocked = !hlist_empty(&counter->slots);
 	raw_spin_unlock_irqrestore(&counter->lock, flags);
 	if (stocked)
 		res_counter_drain_stock(counter);
@@ -239,8 +234,8 @@ void res_counter_flush(struct res_counter *counter)
 bool res_drainable(struct res_root *root, struct res_counter *top)
 {
 	if (!top)
-		return !list_empty(&root->active);
-	return !list_empty(&top->active) || !list_empty(&top->slots);
+		return !hlist_empty(&root->active);
+	return !hlist_empty(&top->active) || !hlist_empty(&top->slots);
 }
 
 /*
@@ -258,7 +253,7 @@ bool res_drain_begin(struct res_root *root, struct res_counter *top,
 	might_sleep();
 	if (top) {
 		res_counter_close(top);
-		if (!list_empty(&top->slots)) {
+		if (!hlist_empty(&top->slots)) {
 			any = true;
 			res_counter_drain_stock(top);
 		}

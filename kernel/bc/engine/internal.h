@@ -36,20 +36,45 @@
 
 /**
  * struct res_owner - what charged objects point to
- * @counter: the counter that has their units; %NULL once that was removed
- * @forward: where the units are then: the owner of an ancestor, %NULL: the root
+ * @to: the counter that has their units; once that was removed, with
+ *	%RES_OWNER_FORWARD, where the units are then: the owner of an ancestor,
+ *	%NULL: the root. 0: this is no owner.
+ * @refs: one for the counter while that is there, one for each owner that forwards
+ *	here, and one for each unit once it is gone
  * @root: the machine's account
- * @refs: one for @counter while that is there, one for each owner that forwards
- *	here, and one for each unit once @counter is gone
- * @rcu: owners are walked under RCU
+ * @rcu: owners are walked under RCU. They do not look at @root.
  */
 struct res_owner {
-	struct res_counter	*counter;
-	struct res_owner	*forward;
-	struct res_root		*root;
-	atomic64_t		refs;
-	struct rcu_head		rcu;
-} __aligned(RES_SLOT_SIZE);
+	unsigned long			to;
+	atomic64_t			refs;
+	union {
+		struct res_root		*root;
+		struct rcu_head		rcu;
+	};
+} __aligned(RES_OWNER_SIZE);
+
+#define RES_OWNER_FORWARD	1UL
+
+/* The counter of an owner; %NULL once it was removed. */
+static inline struct res_counter *res_owner_own(const struct res_owner *owner)
+{
+	/* Pairs with the release in res_owner_forward(): what it forwards to is there. */
+	unsigned long to = smp_load_acquire(&owner->to);
+
+	return to & RES_OWNER_FORWARD ? NULL : (struct res_counter *)to;
+}
+
+/* From now on, @owner has no counter and forwards to @heir (%NULL: the root). */
+static inline void res_owner_forward(struct res_owner *owner, struct res_owner *heir)
+{
+	smp_store_release(&owner->to, (unsigned long)heir | RES_OWNER_FORWARD);
+}
+
+/* Where an owner whose counter was removed forwards to, by its @to. */
+static inline struct res_owner *res_owner_heir(unsigned long to)
+{
+	return (struct res_owner *)(to & ~RES_OWNER_FORWARD);
+}
 
 /**
  * struct res_slot_info - what the fast path does not need of a slot
@@ -68,7 +93,7 @@ struct res_owner {
 struct res_slot_info {
 	struct res_slot		*slot;
 	struct res_counter	*counter;
-	struct list_head	node;
+	struct hlist_node	node;
 	long			base;
 	struct res_owner	*rival;
 	unsigned int		misses;
@@ -95,7 +120,7 @@ static inline u64 res_beyond(u64 have, u64 less)
 }
 
 /* owner.c */
-int res_owner_create(struct res_counter *counter);
+int res_owner_create(struct res_counter *counter, const struct res_counter *twin);
 struct res_owner *res_owner_live(struct res_owner *owner);
 void res_owner_compress_path(struct res_owner *owner);
 void __res_owner_put(struct res_owner *owner, u64 refs);
@@ -217,8 +242,6 @@ static inline void res_counter_set_used(struct res_counter *counter, u64 used)
 static inline void res_counter_lower(struct res_counter *counter, u64 n)
 {
 	res_counter_set_used(counter, counter->used - n);
-	if (unlikely(counter->used < counter->min_usage))
-		counter->min_usage = counter->used;
 }
 
 /* What objects hold of @counter, and CPUs have in stock. */
@@ -240,6 +263,22 @@ static inline u8 res_path_state(const struct res_counter *counter)
 }
 
 /* stock.c */
+/*
+ * The counter's lock is held. The slot's own CPU may look whether it is listed
+ * without it: what was done before is done then.
+ */
+static inline void res_slot_unlist(struct res_slot_info *info)
+{
+	__hlist_del(&info->node);
+	/* Pairs with the acquire in res_slot_listed(). */
+	smp_store_release(&info->node.pprev, NULL);
+}
+
+static inline bool res_slot_listed(const struct res_slot_info *info)
+{
+	return smp_load_acquire(&info->node.pprev);
+}
+
 struct res_counter *res_slot_close(struct res_slot *slot, struct res_excess *excess);
 struct res_slot *res_slot_claim(struct res_root *root, struct res_owner *owner,
 				struct res_counter **from,

@@ -10,16 +10,38 @@
  * each unit that is still charged becomes a reference. Chains of owners are
  * compressed as they are walked. The idea that a removed counter leaves its
  * charges to its parent is that of memory cgroups' obj_cgroup.
+ *
+ * An owner is written to when a task forks, or units are returned whose group was
+ * removed. So no two groups have owners in one cache line. A group with
+ * several counters has two of them in each: a pair is allocated for the first one,
+ * whose other half is free as long as its @to is 0, and is freed with the last half.
  */
 
 #include <linux/bug.h>
 #include <linux/init.h>
 #include <linux/slab.h>
+#include <linux/spinlock.h>
 #include <linux/uaccess.h>
 
 #include "internal.h"
 
+static_assert(2 * sizeof(struct res_owner) <= RES_SLOT_SIZE);
+
 static struct kmem_cache *res_owner_cache;
+
+/* Guards which halves of pairs are in use. */
+static DEFINE_RAW_SPINLOCK(res_owner_lock);
+
+/* The other half of the pair. */
+static struct res_owner *res_owner_twin(struct res_owner *owner)
+{
+	return (struct res_owner *)((unsigned long)owner ^ RES_OWNER_SIZE);
+}
+
+static struct res_owner *res_owner_pair(struct res_owner *owner)
+{
+	return (struct res_owner *)((unsigned long)owner & -RES_SLOT_SIZE);
+}
 
 /* Before there is any counter: in the first call, at boot. */
 static bool res_owner_cache_create(void)
@@ -28,33 +50,74 @@ static bool res_owner_cache_create(void)
 
 	if (cache)
 		return true;
-	cache = kmem_cache_create("res_owner", sizeof(struct res_owner),
-				  RES_SLOT_SIZE, SLAB_ACCOUNT, NULL);
+	cache = kmem_cache_create("res_owner", RES_SLOT_SIZE, RES_SLOT_SIZE,
+				  SLAB_ACCOUNT, NULL);
 	if (cache && cmpxchg(&res_owner_cache, NULL, cache))
 		kmem_cache_destroy(cache);
 	return READ_ONCE(res_owner_cache);
 }
 
-/* Gives @counter an owner. Returns 0 or -ENOMEM. */
-int res_owner_create(struct res_counter *counter)
+static void res_owner_init(struct res_owner *owner, struct res_counter *counter)
 {
-	struct res_owner *owner;
-
-	if (!res_owner_cache_create())
-		return -ENOMEM;
-	owner = kmem_cache_zalloc(res_owner_cache, GFP_KERNEL_ACCOUNT);
-	if (!owner)
-		return -ENOMEM;
-	owner->counter = counter;
 	owner->root = counter->root;
 	atomic64_set(&owner->refs, 1);
+	WRITE_ONCE(owner->to, (unsigned long)counter);
 	counter->owner = owner;
+}
+
+/* Gives @counter the other half of the pair of @twin's owner, if that is free. */
+static bool res_owner_join(struct res_counter *counter, const struct res_counter *twin)
+{
+	struct res_owner *owner;
+	unsigned long flags;
+	bool joined = false;
+
+	/* A pair is freed a grace period after the removal of a counter. */
+	rcu_read_lock();
+	owner = READ_ONCE(twin->owner);
+	if (!IS_ERR(owner)) {
+		owner = res_owner_twin(owner);
+		raw_spin_lock_irqsave(&res_owner_lock, flags);
+		joined = !READ_ONCE(owner->to);
+		if (joined)
+			res_owner_init(owner, counter);
+		raw_spin_unlock_irqrestore(&res_owner_lock, flags);
+	}
+	rcu_read_unlock();
+	return joined;
+}
+
+/*
+ * Gives @counter an owner, next to the one of @twin if that is not %NULL and there
+ * is none yet. Returns 0 or -ENOMEM.
+ */
+int res_owner_create(struct res_counter *counter, const struct res_counter *twin)
+{
+	struct res_owner *pair;
+
+	if (twin && res_owner_join(counter, twin))
+		return 0;
+	if (!res_owner_cache_create())
+		return -ENOMEM;
+	pair = kmem_cache_zalloc(res_owner_cache, GFP_KERNEL_ACCOUNT);
+	if (!pair)
+		return -ENOMEM;
+	res_owner_init(pair, counter);
 	return 0;
 }
 
 static void res_owner_free(struct rcu_head *rcu)
 {
-	kmem_cache_free(res_owner_cache, container_of(rcu, struct res_owner, rcu));
+	struct res_owner *owner = container_of(rcu, struct res_owner, rcu);
+	unsigned long flags;
+	bool last;
+
+	raw_spin_lock_irqsave(&res_owner_lock, flags);
+	WRITE_ONCE(owner->to, 0);
+	last = !READ_ONCE(res_owner_twin(owner)->to);
+	raw_spin_unlock_irqrestore(&res_owner_lock, flags);
+	if (last)
+		kmem_cache_free(res_owner_cache, res_owner_pair(owner));
 }
 
 /*
@@ -71,7 +134,7 @@ void __res_owner_put(struct res_owner *owner, u64 refs)
 		WARN_ONCE(left < 0, "res_counter: owner put once too often\n");
 		if (left)
 			return;
-		forward = owner->forward;
+		forward = res_owner_heir(READ_ONCE(owner->to));
 		call_rcu(&owner->rcu, res_owner_free);
 		if (root->ops->owner_freed)
 			root->ops->owner_freed(root);
@@ -87,12 +150,15 @@ void __res_owner_put(struct res_owner *owner, u64 refs)
  */
 struct res_owner *res_owner_live(struct res_owner *owner)
 {
-	/*
-	 * Pairs with the release in res_counter_remove(): without a counter
-	 * there is @forward.
-	 */
-	while (owner && !smp_load_acquire(&owner->counter))
-		owner = READ_ONCE(owner->forward);
+	unsigned long to;
+
+	while (owner) {
+		/* Pairs with the release in res_owner_forward(). */
+		to = smp_load_acquire(&owner->to);
+		if (!(to & RES_OWNER_FORWARD))
+			break;
+		owner = res_owner_heir(to);
+	}
 	return owner;
 }
 
@@ -107,12 +173,13 @@ struct res_owner *res_owner_live(struct res_owner *owner)
  */
 void res_owner_compress_path(struct res_owner *owner)
 {
-	struct res_owner *old = READ_ONCE(owner->forward);
+	const unsigned long to = smp_load_acquire(&owner->to);
+	struct res_owner *old = res_owner_heir(to);
 	struct res_owner *new = res_owner_live(old);
 
 	if (new == old || (new && !atomic64_inc_not_zero(&new->refs)))
 		return;
-	if (cmpxchg(&owner->forward, old, new) == old)
+	if (cmpxchg(&owner->to, to, (unsigned long)new | RES_OWNER_FORWARD) == to)
 		__res_owner_put(old, 1);
 	else
 		__res_owner_put(new, 1);
@@ -132,7 +199,7 @@ struct res_counter *res_owner_counter(struct res_owner *owner)
 	struct res_counter *counter = NULL;
 
 	while (!counter && (owner = res_owner_live(owner)))
-		counter = READ_ONCE(owner->counter);
+		counter = res_owner_own(owner);
 	return counter;
 }
 
@@ -181,13 +248,13 @@ bool res_owner_peek(const struct res_owner *owner, const struct res_root *root,
 		struct res_owner copy;
 
 		if (copy_from_kernel_nofault(&copy, owner, sizeof(copy)) ||
-		    copy.root != root)
+		    copy.root != root || !copy.to)
 			return false;
-		if (copy.counter) {
-			*counter = copy.counter;
+		if (!(copy.to & RES_OWNER_FORWARD)) {
+			*counter = (struct res_counter *)copy.to;
 			return true;
 		}
-		owner = copy.forward;
+		owner = res_owner_heir(copy.to);
 	}
 	*counter = NULL;
 	return !owner;

@@ -214,6 +214,45 @@ static void chains_of_owners_are_freed(struct kunit *test)
 	}
 }
 
+static unsigned long pair_of(const struct res_owner *owner)
+{
+	return (unsigned long)owner / RES_SLOT_SIZE;
+}
+
+/* Catches: a pair that is freed with its first half, or with none. */
+static void two_owners_share_a_line(struct kunit *test)
+{
+	struct told *told = told_new(test);
+	struct res_counter *one = told_counter(test, told, NULL);
+	struct res_counter *two = told_twin(test, told, NULL, one);
+	struct res_counter *three = told_twin(test, told, NULL, one);
+	struct res_counter *four;
+	struct res_owner *of_one = must_charge(test, one, 3);
+	struct res_owner *of_two = must_charge(test, two, 2);
+
+	KUNIT_EXPECT_PTR_NE(test, of_one, of_two);
+	KUNIT_EXPECT_EQ(test, pair_of(of_one), pair_of(of_two));
+	/* There is no third half. */
+	KUNIT_EXPECT_NE(test, pair_of(three->owner), pair_of(of_one));
+
+	KUNIT_EXPECT_EQ(test, res_counter_remove(one), 3);
+	uncharge(told, of_one, 3);
+	KUNIT_EXPECT_EQ(test, told->freed, 1);
+	rcu_barrier();
+	/* The half is free again, and the other one works on. */
+	four = told_twin(test, told, NULL, two);
+	KUNIT_EXPECT_PTR_EQ(test, four->owner, of_one);
+	KUNIT_EXPECT_EQ(test, snapshot(two).usage, 2);
+	KUNIT_EXPECT_EQ(test, res_counter_remove(two), 2);
+	KUNIT_EXPECT_EQ(test, res_counter_remove(four), 0);
+	rcu_barrier();
+	uncharge(told, of_two, 2);
+	KUNIT_EXPECT_EQ(test, told->freed, 3);
+	KUNIT_EXPECT_EQ(test, res_counter_remove(three), 0);
+	KUNIT_EXPECT_EQ(test, told->freed, 4);
+	KUNIT_EXPECT_EQ(test, root_usage(told), 0);
+}
+
 static struct kunit_case owner_cases[] = {
 	KUNIT_CASE(removal_leaves_charges_to_the_parent),
 	KUNIT_CASE(removal_of_one_that_never_was),
@@ -222,6 +261,7 @@ static struct kunit_case owner_cases[] = {
 	KUNIT_CASE(owners_can_be_peeked_at),
 	KUNIT_CASE(removed_owner_adopts),
 	KUNIT_CASE(chains_of_owners_are_freed),
+	KUNIT_CASE(two_owners_share_a_line),
 	{ }
 };
 

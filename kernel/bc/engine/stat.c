@@ -22,7 +22,7 @@
 static void res_slot_unpin(struct res_slot_info *info)
 {
 	if (!--info->pins && !info->counter)
-		list_del_init_careful(&info->node);
+		res_slot_unlist(info);
 }
 
 /*
@@ -36,11 +36,10 @@ static u64 res_counter_stock(struct res_counter *counter, struct res_stat *stat)
 	unsigned long flags;
 	u64 sum = 0;
 
-	if (list_empty(&counter->slots))
+	if (hlist_empty(&counter->slots))
 		return 0;
 	raw_spin_lock_irqsave(&counter->lock, flags);
-	info = list_first_entry_or_null(&counter->slots, struct res_slot_info,
-					node);
+	info = hlist_entry_safe(counter->slots.first, struct res_slot_info, node);
 	if (info)
 		info->pins++;
 	while (info) {
@@ -57,11 +56,10 @@ static u64 res_counter_stock(struct res_counter *counter, struct res_stat *stat)
 			for (i = 0; i < counter->root->kinds; i++)
 				stat->kinds[i] += local_read(&slot->kinds[i]);
 		}
-		next = NULL;
-		if (!list_is_last(&info->node, &counter->slots)) {
-			next = list_next_entry(info, node);
+		next = hlist_entry_safe(info->node.next, struct res_slot_info,
+					node);
+		if (next)
 			next->pins++;
-		}
 		res_slot_unpin(info);
 		raw_spin_unlock_irqrestore(&counter->lock, flags);
 		info = next;
@@ -154,7 +152,7 @@ u64 res_counter_excess(const struct res_counter *counter,
  *
  * Statistics are rough: max_usage and min_usage are off by what was kept in
  * banks and in stock at the time. Of a plain resource there are no totals, no
- * kinds and no @lent.
+ * kinds, no min_usage and no @lent.
  *
  * The review of the beancounter patches of 2006 asked for a snapshot of all
  * fields, instead of a function for each.
@@ -183,7 +181,8 @@ void res_counter_read(struct res_counter *counter, struct res_snapshot *snap)
 	/* Nothing has moved: what was found kept was there at one time. */
 	if (tries) {
 		counter->max_usage = max(counter->max_usage, used);
-		counter->min_usage = min(counter->min_usage, used);
+		if (counter->stats)
+			counter->stats->min_usage = min(stats->min_usage, used);
 	}
 	*snap = (struct res_snapshot) {
 		.usage		= used,
@@ -196,7 +195,7 @@ void res_counter_read(struct res_counter *counter, struct res_snapshot *snap)
 		.limit		= counter->limit,
 		.max_usage	= max3(stats->old_max, counter->max_usage, used),
 		.recent_max	= max(counter->max_usage, used),
-		.min_usage	= min(counter->min_usage, used),
+		.min_usage	= min(stats->min_usage, used),
 		/* Units on their way between levels may be missing. */
 		.charged	= max_t(s64, 0, stat.charged - stats->base.charged),
 		.uncharged	= max_t(s64, 0, stat.uncharged - stats->base.uncharged),
@@ -235,8 +234,10 @@ void res_counter_reset(struct res_counter *counter, unsigned int what)
 		if (counter->stats)
 			counter->stats->old_max = 0;
 	}
-	if (what & RES_RESET_MIN)
-		counter->min_usage = snap.usage;
+	if ((what & RES_RESET_MIN) && counter->stats) {
+		counter->stats->min_usage = snap.usage;
+		res_counter_update_state(counter);
+	}
 	if ((what & RES_RESET_TOTALS) && counter->stats) {
 		counter->stats->base.charged += snap.charged;
 		counter->stats->base.uncharged += snap.uncharged;

@@ -101,7 +101,7 @@ struct res_counter *res_slot_close(struct res_slot *slot, struct res_excess *exc
 		res_slot_empty(slot, counter);
 		info->counter = NULL;
 		if (!info->pins)
-			list_del_init_careful(&info->node);
+			res_slot_unlist(info);
 		if (excess)
 			res_counter_take_excess(counter, excess);
 		raw_spin_unlock(&counter->lock);
@@ -142,7 +142,7 @@ struct res_slot *res_slot_claim(struct res_root *root, struct res_owner *owner,
 	if (info->counter && slot->owner != owner)
 		*from = res_slot_close(slot, excess);
 	if (!info->counter && (local_read(&slot->units) != RES_SLOT_CLOSED ||
-			       !list_empty_careful(&info->node)))
+			       res_slot_listed(info)))
 		return NULL;
 	return slot;
 }
@@ -167,7 +167,7 @@ void res_slot_fill(struct res_slot *slot, struct res_counter *counter, u64 n,
 	WRITE_ONCE(slot->owner, counter->owner);
 	info->counter = counter;
 	info->misses = 0;
-	list_add(&info->node, &counter->slots);
+	hlist_add_head(&info->node, &counter->slots);
 	local_add((long)n - RES_SLOT_CLOSED, &slot->units);
 }
 
@@ -365,7 +365,7 @@ int res_stock_init(struct res_root *root)
 			local_set(&slot->units, RES_SLOT_CLOSED);
 			slot->info = info;
 			info->slot = slot;
-			INIT_LIST_HEAD(&info->node);
+			INIT_HLIST_NODE(&info->node);
 			info->cpu = cpu;
 		}
 	}

@@ -123,12 +123,19 @@ static void end_counter(void *counter)
 struct res_counter *told_counter(struct kunit *test, struct told *told,
 				 struct res_counter *parent)
 {
+	return told_twin(test, told, parent, NULL);
+}
+
+struct res_counter *told_twin(struct kunit *test, struct told *told,
+			      struct res_counter *parent,
+			      const struct res_counter *twin)
+{
 	struct res_counter *counter;
 
 	counter = kunit_kzalloc(test, sizeof(*counter), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, counter);
-	KUNIT_ASSERT_EQ(test, res_counter_init(counter, parent, &told->root),
-			0);
+	KUNIT_ASSERT_EQ(test, res_counter_init_twin(counter, parent,
+						    &told->root, twin), 0);
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, end_counter,
 							   counter));
 	return counter;

@@ -44,6 +44,9 @@ struct told *told_new(struct kunit *test);
 struct told *told_new_beside(struct kunit *test, struct told *other);
 struct res_counter *told_counter(struct kunit *test, struct told *told,
 				 struct res_counter *parent);
+struct res_counter *told_twin(struct kunit *test, struct told *told,
+			      struct res_counter *parent,
+			      const struct res_counter *twin);
 u64 told_capacity(struct res_root *root, enum bc_severity severity);
 
 static inline struct told *root_told(struct res_root *root)

@@ -71,7 +71,7 @@ static const char *pattern = "";
 
 /* A group, once for each engine. */
 struct group {
-	struct res_counter	ours;
+	struct res_counter	ours ____cacheline_aligned;
 	struct page_counter	peer;
 	struct page_counter	stocked;
 	/* A css has such a count for each CPU. */

@@ -390,7 +390,7 @@ static struct group *group_find(int i)
 /* Under tree_mutex, or before there are threads. */
 static void make_group(int i)
 {
-	struct group *g = aligned_alloc(64, sizeof(*g));
+	struct group *g = aligned_alloc(64, ALIGN(sizeof(*g), 64));
 	struct ghost *ghost = calloc(1, sizeof(*ghost));
 	int p = parent_of[i], r;
 
@@ -404,9 +404,10 @@ static void make_group(int i)
 	ghosts = ghost;
 	g->ghost = ghost;
 	for (r = 0; r < RESOURCES; r++) {
-		if (res_counter_init(&g->counter[r],
-				     p < 0 ? NULL : &groups[p]->counter[r],
-				     &root[r]))
+		if (res_counter_init_twin(&g->counter[r],
+					  p < 0 ? NULL : &groups[p]->counter[r],
+					  &root[r],
+					  r ? &g->counter[r - 1] : NULL))
 			fail("no memory");
 		ghost->owner[r] = g->counter[r].owner;
 		count(&made);
@@ -905,8 +906,8 @@ static void check_places(int res, bool last)
 			wrong = "lent is not what the children have reserved";
 		if (c->pledged != pledged[i])
 			wrong = "pledged is not what the children have and pledge";
-		if (!c->linked && (stock || c->keep || !list_empty(&c->slots) ||
-				   !list_empty(&c->active) ||
+		if (!c->linked && (stock || c->keep || !hlist_empty(&c->slots) ||
+				   !hlist_empty(&c->active) ||
 				   c->taken > max(c->used, c->reserved)))
 			wrong = "something is kept where no drain finds it";
 		if (c->closed != c->awaited)

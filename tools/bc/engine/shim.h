@@ -432,7 +432,9 @@ void rcu_read_unlock(void);
 #define lockdep_assert_in_irq()		shim_check(!in_task())
 #define lockdep_assert(cond)		shim_check(cond)
 
-/* Locks: all are taken with interrupts off. */
+/* Locks: all are taken with interrupts off. One that is all 0 is free. */
+#define DEFINE_RAW_SPINLOCK(name)	raw_spinlock_t name = { }
+
 #ifdef SHIM_BENCH
 typedef struct { int locked; } raw_spinlock_t;
 
@@ -728,133 +730,70 @@ void irq_work_sync(struct irq_work *work);
 bool irq_work_is_busy(struct irq_work *work);
 
 /* Lists */
-struct list_head {
-	struct list_head *next, *prev;
+struct hlist_node {
+	struct hlist_node *next, **pprev;
 };
 
-#define LIST_HEAD_INIT(name)	{ &(name), &(name) }
-#define LIST_HEAD(name)		struct list_head name = LIST_HEAD_INIT(name)
+struct hlist_head {
+	struct hlist_node *first;
+};
 
-static inline void INIT_LIST_HEAD(struct list_head *list)
+static inline void INIT_HLIST_HEAD(struct hlist_head *head)
 {
-	WRITE_ONCE(list->next, list);
-	WRITE_ONCE(list->prev, list);
+	WRITE_ONCE(head->first, NULL);
 }
 
-static inline void list_add(struct list_head *new, struct list_head *head)
+static inline void INIT_HLIST_NODE(struct hlist_node *node)
 {
-	struct list_head *next = head->next;
-
-	next->prev = new;
-	new->next = next;
-	new->prev = head;
-	WRITE_ONCE(head->next, new);
+	node->next = NULL;
+	node->pprev = NULL;
 }
 
-static inline void list_add_tail(struct list_head *new, struct list_head *head)
+static inline bool hlist_empty(const struct hlist_head *head)
 {
-	struct list_head *prev = head->prev;
-
-	head->prev = new;
-	new->next = head;
-	new->prev = prev;
-	WRITE_ONCE(prev->next, new);
+	return !READ_ONCE(head->first);
 }
 
-static inline void __list_del_entry(struct list_head *entry)
+static inline bool hlist_unhashed(const struct hlist_node *node)
 {
-	entry->next->prev = entry->prev;
-	WRITE_ONCE(entry->prev->next, entry->next);
+	return !node->pprev;
 }
 
-static inline void list_del_init(struct list_head *entry)
+static inline void hlist_add_head(struct hlist_node *new, struct hlist_head *head)
 {
-	__list_del_entry(entry);
-	INIT_LIST_HEAD(entry);
+	struct hlist_node *first = head->first;
+
+	WRITE_ONCE(new->next, first);
+	if (first)
+		WRITE_ONCE(first->pprev, &new->next);
+	WRITE_ONCE(head->first, new);
+	WRITE_ONCE(new->pprev, &head->first);
 }
 
-static inline void list_del_init_careful(struct list_head *entry)
+static inline void __hlist_del(struct hlist_node *node)
 {
-	__list_del_entry(entry);
-	WRITE_ONCE(entry->prev, entry);
-	smp_store_release(&entry->next, entry);
+	struct hlist_node *next = node->next, **pprev = node->pprev;
+
+	WRITE_ONCE(*pprev, next);
+	if (next)
+		WRITE_ONCE(next->pprev, pprev);
 }
 
-/* A walk that stands at an entry which is in no list any more crashes. */
-static inline void list_del(struct list_head *entry)
+static inline void hlist_del_init(struct hlist_node *node)
 {
-	__list_del_entry(entry);
-	entry->next = (void *)0x100;
-	entry->prev = (void *)0x122;
+	if (hlist_unhashed(node))
+		return;
+	__hlist_del(node);
+	INIT_HLIST_NODE(node);
 }
 
-static inline void list_move(struct list_head *entry, struct list_head *head)
-{
-	list_del_init(entry);
-	list_add(entry, head);
-}
-
-static inline void list_move_tail(struct list_head *entry, struct list_head *head)
-{
-	list_move(entry, head->prev);
-}
-
-static inline bool list_is_last(const struct list_head *entry,
-				const struct list_head *head)
-{
-	return entry->next == head;
-}
-
-static inline bool list_is_first(const struct list_head *entry,
-				 const struct list_head *head)
-{
-	return entry->prev == head;
-}
-
-static inline bool list_is_head(const struct list_head *entry,
-				const struct list_head *head)
-{
-	return entry == head;
-}
-
-static inline bool list_empty(const struct list_head *head)
-{
-	return READ_ONCE(head->next) == head;
-}
-
-static inline bool list_empty_careful(const struct list_head *head)
-{
-	struct list_head *next = smp_load_acquire(&head->next);
-
-	return next == head && next == READ_ONCE(head->prev);
-}
-
-static inline bool list_is_singular(const struct list_head *head)
-{
-	return !list_empty(head) && head->next == head->prev;
-}
-
-#define list_entry(ptr, type, member)	container_of(ptr, type, member)
-#define list_first_entry(ptr, type, member) \
-	list_entry((ptr)->next, type, member)
-#define list_first_entry_or_null(ptr, type, member) \
-	(list_empty(ptr) ? NULL : list_first_entry(ptr, type, member))
-#define list_last_entry(ptr, type, member) \
-	list_entry((ptr)->prev, type, member)
-#define list_next_entry(pos, member) \
-	list_entry((pos)->member.next, typeof(*(pos)), member)
-#define list_prev_entry(pos, member) \
-	list_entry((pos)->member.prev, typeof(*(pos)), member)
-#define list_entry_is_head(pos, head, member)	(&(pos)->member == (head))
-#define list_for_each_entry(pos, head, member)				\
-	for (pos = list_entry((head)->next, typeof(*pos), member);	\
-	     &pos->member != (head);					\
-	     pos = list_entry(pos->member.next, typeof(*pos), member))
-#define list_for_each_entry_safe(pos, n, head, member)			\
-	for (pos = list_entry((head)->next, typeof(*pos), member),	\
-	     n = list_entry(pos->member.next, typeof(*pos), member);	\
-	     &pos->member != (head);					\
-	     pos = n, n = list_entry(n->member.next, typeof(*n), member))
+#define hlist_entry(ptr, type, member)	container_of(ptr, type, member)
+#define hlist_entry_safe(ptr, type, member) ({				\
+	typeof(ptr) __ptr = (ptr);					\
+	__ptr ? hlist_entry(__ptr, type, member) : NULL; })
+#define hlist_for_each_entry(pos, head, member)				\
+	for (pos = hlist_entry_safe((head)->first, typeof(*(pos)), member); \
+	     pos; pos = hlist_entry_safe((pos)->member.next, typeof(*(pos)), member))
 
 /* RCU: a grace period has seen every CPU outside of a section. */
 struct rcu_head {

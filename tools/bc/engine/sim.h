@@ -70,7 +70,7 @@ void __attribute__((format(printf, 1, 2))) say(const char *fmt, ...);
 void say_cost(const char *what, const struct cost *c);
 
 struct group {
-	struct res_counter	counter;
+	struct res_counter	counter ____cacheline_aligned;
 	struct group		*parent;
 	struct group		*next;		/* made before this one */
 	struct res_owner	*owner;

@@ -735,22 +735,21 @@ static long setup_mlockall(long unused)
 	return mlockall(MCL_FUTURE) ? -errno : 0;
 }
 
-/* It cannot wait for what is in stock: that is there a moment later. */
+static long make_locked_shm_of(long pages)
+{
+	long err = push(shmget(IPC_PRIVATE, pages * PAGE, IPC_CREAT | 0600));
+
+	if (err || !shmctl(made[nmade - 1], SHM_LOCK, NULL))
+		return err;
+	err = -errno;
+	drop_shm(0);
+	return err;
+}
+
 static long make_locked_shm(long i)
 {
-	long err = make_large_shm(i);
-	int tries;
-
-	for (tries = 0; tries < 20 && !err; tries++) {
-		if (!shmctl(made[nmade - 1], SHM_LOCK, NULL))
-			return 0;
-		if (errno != ENOMEM)
-			break;
-		bc_sleep_ms(10);
-	}
-	if (!err)
-		drop_shm(0);
-	return err ?: -ENOMEM;
+	(void)i;
+	return make_locked_shm_of(16);
 }
 
 static struct iovec buffer;
@@ -1562,6 +1561,41 @@ TEST_F(ubc, reservation_by_a_tenant)
 }
 
 /* A refusal wakes whoever polls, and is logged once. */
+/* Catches: a reservation of what the machine has not, or that others can take. */
+TEST_F(ubc, reservation_is_out_of_the_machines_amount)
+{
+	static const char *const keys[] = { "numpty", "numaio", "lockedpages" };
+	char *other = cg_new(self->top, "other");
+	struct worker *w = worker_new(other);
+	const char *key = "numaio";
+	char text[32] = "";
+	long amount;
+	size_t i;
+	int fd;
+
+	ASSERT_NE(NULL, w);
+	for (i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+		EXPECT_EQ(-ENOSPC, set(self->group, "reservation", keys[i],
+				       1LL << 40)) TH_LOG("%s", keys[i]);
+	fd = open("/proc/sys/fs/aio-max-nr", O_RDONLY | O_CLOEXEC);
+	ASSERT_LE(0, fd);
+	ASSERT_LT(0, read(fd, text, sizeof(text) - 1));
+	close(fd);
+	amount = atol(text);
+	EXPECT_EQ(-ENOSPC, set(self->group, "reservation", key, amount + 1));
+	/* 10 requests each: two find room, and not a third one. */
+	ASSERT_EQ(0, set(self->group, "reservation", key, amount - 25));
+	EXPECT_EQ(0, call(w, make_aio, 0));
+	EXPECT_EQ(0, call(w, make_aio, 0));
+	EXPECT_EQ(-EAGAIN, call(w, make_aio, 0));
+	EXPECT_EQ(20, usage(other, key));
+	EXPECT_EQ(1, event(self->top, "events.local", key, "max"));
+	ASSERT_EQ(0, set(self->group, "reservation", key, 0));
+	EXPECT_EQ(0, call(w, make_aio, 0));
+	worker_end(w);
+	EXPECT_SOON(0, usage(self->top, key));
+}
+
 TEST_F(ubc, events_can_be_polled)
 {
 	struct worker *w = user_new(self->group);
@@ -2270,6 +2304,51 @@ TEST_F(ubc, locks_of_all_kinds_are_one_account)
 	EXPECT_SOON(16, usage(self->group, key));
 	EXPECT_EQ(0, call(w2, drop_shm, 0));
 	EXPECT_EQ(0, usage(self->group, key));
+}
+
+/* Locks the segment that was made last, or no longer. */
+static long lock_shm(long cmd)
+{
+	return shmctl(made[nmade - 1], cmd, NULL) ? -errno : 0;
+}
+
+/* Catches: a refusal while another CPU has the units in stock. */
+TEST_F(ubc, segment_gets_the_last_units)
+{
+	struct worker *w = own_memory(self->group), *w2;
+	const char *key = "lockedpages";
+	const long limit = 1024;
+	long rest;
+	int i;
+
+	w2 = worker_new_on_cpu(self->group, 1);
+	ASSERT_TRUE(w && w2);
+	ASSERT_EQ(0, call(w, pin_to_cpu, 0));
+	ASSERT_EQ(0, set(self->group, "limit", key, limit));
+	for (i = 0; i < 24; i++)
+		ASSERT_EQ(0, call(w, make_mlock, 0));
+	for (i = 0; i < 8; i++) {
+		/* This leaves some in stock. */
+		ASSERT_EQ(0, call(w, make_mlock, 0));
+		rest = limit - usage(self->group, key);
+		EXPECT_EQ(-ENOMEM, call(w2, make_locked_shm_of, rest + 1));
+		ASSERT_EQ(0, call(w, drop_map, 0));
+		ASSERT_EQ(0, call(w, make_mlock, 0));
+		ASSERT_EQ(0, call(w2, make_locked_shm_of, rest));
+		EXPECT_EQ(limit, usage(self->group, key));
+		/* Once is enough. */
+		EXPECT_EQ(0, call(w2, lock_shm, SHM_LOCK));
+		EXPECT_EQ(limit, usage(self->group, key));
+		EXPECT_EQ(0, call(w2, lock_shm, SHM_UNLOCK));
+		EXPECT_EQ(limit - rest, usage(self->group, key));
+		EXPECT_EQ(0, call(w2, lock_shm, SHM_UNLOCK));
+		EXPECT_EQ(0, call(w2, drop_shm, 0));
+		EXPECT_EQ(limit - rest, usage(self->group, key));
+	}
+	EXPECT_EQ(8, event(self->group, "events", key, "max"));
+	worker_end(w);
+	worker_end(w2);
+	EXPECT_SOON(0, usage(self->group, key));
 }
 
 /* A child locks nothing, nor does a program; a ring holds what it holds. */
