@@ -36,11 +36,12 @@
 #include <linux/jiffies.h>
 #include <linux/math64.h>
 #include <linux/minmax.h>
-#include <linux/psi.h>
 #include <linux/resume_user_mode.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/sizes.h>
+#include <linux/workqueue.h>
+#include <linux/psi.h>			/* wants workqueue.h */
 
 #include "refuse.h"
 
