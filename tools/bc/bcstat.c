@@ -46,7 +46,7 @@ static void usage(FILE *to)
 	      "  -t, --top N           only the first N\n"
 	      "  -a, --all             what is neither bounded nor held, too\n"
 	      "  -b, --exact           numbers as they are, not 1.5M\n"
-	      "      --budget PERCENT  of a CPU that the live view may take (1)\n"
+	      "      --budget PERCENT  of a CPU that the live view may take (0.7)\n"
 	      "      --cost            say on standard error how much CPU time it took\n"
 	      "      --root DIR        take DIR for / (for tests)\n"
 	      "      --help, --version\n"
@@ -235,7 +235,7 @@ int main(int argc, char **argv)
 	struct stat_options options = { .depth = -1 };
 	struct filter filter = { .sort = BY_NAME };
 	bool sorted = false;
-	double interval = 0, budget = 1;
+	double interval = 0, budget = 0.7;
 	const char *root = "";
 	struct cg cg;
 	int c, status;

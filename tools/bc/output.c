@@ -448,20 +448,34 @@ static void put_label(FILE *to, const char *text)
 	}
 }
 
-static void put_labels(FILE *to, const char *name, const struct row *row,
-		       const char *bound)
+/*
+ * The labels of a row, which many samples have. Each ends with a zero byte; the next
+ * row's begin after it.
+ */
+static void put_labels(FILE *to, const struct row *row)
 {
-	fprintf(to, "beancounters_%s{group=\"", name);
+	fputs("{group=\"", to);
 	put_label(to, row->group);
 	fputs("\",hierarchy=\"", to);
 	put_label(to, row->mount);
 	fputs("\",resource=\"", to);
 	put_label(to, row->resource);
+	fputc('"', to);
+	fputc('\0', to);
+}
+
+static void put_sample(FILE *to, const char *metric, const char *labels,
+		       const char *bound, int64_t value)
+{
+	fputs("beancounters_", to);
+	fputs(metric, to);
+	fputs(labels, to);
 	if (bound) {
-		fputs("\",bound=\"", to);
+		fputs(",bound=\"", to);
 		put_label(to, bound);
+		fputc('"', to);
 	}
-	fputs("\"} ", to);
+	fprintf(to, "} %" PRId64 "\n", value);
 }
 
 static int64_t get_held(const struct row *row)
@@ -513,31 +527,38 @@ void print_prometheus(FILE *to, const struct sweep *sweep, struct row **rows,
 		  "Charges that could not be refused and went above the limit.",
 		  get_forced },
 	};
-	size_t m, i;
+	char *all = NULL, *labels;
+	FILE *memory;
+	size_t m, i, size;
 	int k;
 
+	memory = open_memstream(&all, &size);
+	for (i = 0; memory && i < nr; i++)
+		put_labels(memory, rows[i]);
+	if (!memory || fclose(memory)) {
+		fputs("bcstat: out of memory\n", stderr);
+		exit(3);
+	}
 	for (m = 0; m < sizeof(metrics) / sizeof(metrics[0]); m++) {
 		fprintf(to, "# HELP beancounters_%s %s\n# TYPE beancounters_%s %s\n",
 			metrics[m].name, metrics[m].help, metrics[m].name,
 			metrics[m].type);
-		for (i = 0; i < nr; i++) {
+		for (i = 0, labels = all; i < nr; i++, labels += strlen(labels) + 1) {
 			int64_t value = metrics[m].get(rows[i]);
 
-			if (value == UNLIMITED || value < 0)
-				continue;
-			put_labels(to, metrics[m].name, rows[i], NULL);
-			fprintf(to, "%" PRId64 "\n", value);
+			if (value != UNLIMITED && value >= 0)
+				put_sample(to, metrics[m].name, labels, NULL, value);
 		}
 	}
 	fputs("# HELP beancounters_refused_total Charges that were refused at a bound of the group.\n"
 	      "# TYPE beancounters_refused_total counter\n", to);
-	for (i = 0; i < nr; i++) {
-		for (k = 0; k < NR_REFUSALS && rows[i]->refusals[k].bound; k++) {
-			put_labels(to, "refused_total", rows[i],
-				   rows[i]->refusals[k].bound);
-			fprintf(to, "%" PRId64 "\n", rows[i]->refusals[k].nr);
-		}
+	for (i = 0, labels = all; i < nr; i++, labels += strlen(labels) + 1) {
+		for (k = 0; k < NR_REFUSALS && rows[i]->refusals[k].bound; k++)
+			put_sample(to, "refused_total", labels,
+				   rows[i]->refusals[k].bound,
+				   rows[i]->refusals[k].nr);
 	}
+	free(all);
 	fprintf(to, "# HELP beancounters_groups Groups that were read.\n"
 		"# TYPE beancounters_groups gauge\nbeancounters_groups %zu\n",
 		sweep->groups);

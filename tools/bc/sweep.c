@@ -6,11 +6,12 @@
  * opened by its group's folder and read once; folders without groups below are
  * not listed; where v2 has no beancounter switched on for a group, there is none
  * below, and nothing there is looked at. No descriptor is kept: they would be
- * thousands, and count as files themselves.
+ * thousands, count as files themselves, and hold a page each in the kernel.
  *
- * A user that looks again and again wants to know what is held and what was refused;
- * limits change rarely. And the file "events" of a group counts for all groups
- * below: where it says what it said before, there is no need to ask those.
+ * The file "events" of a group counts for all groups below, and a group's own files
+ * count an event before it does: where it says what it said before, there is no need
+ * to ask those below, but for groups that were made since. A user that looks again
+ * and again wants to know what is held and what was refused; limits change rarely.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -18,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "sweep.h"
@@ -48,7 +50,8 @@ struct reader {
 	struct counter counters[32];
 	size_t nr;
 	size_t hint;		/* where the last sweep may have the next row */
-	bool settings;		/* read everything of all rows */
+	ino_t inode;		/* of the group that is read */
+	bool settings;		/* read limits and peaks of all rows */
 	bool any;		/* there are counters */
 };
 
@@ -204,7 +207,10 @@ static void parse_events(struct reader *r, struct row *row, const char *text)
 	}
 }
 
-/* The row that the last sweep has of the same thing; most often the next one. */
+/*
+ * The row that the last sweep has of the same thing; most often the next one. A group
+ * that was removed and made again is another.
+ */
 static struct row *last_row(struct reader *r, const struct row *row)
 {
 	const struct sweep *last = r->last;
@@ -215,7 +221,7 @@ static struct row *last_row(struct reader *r, const struct row *row)
 			    r->hint + i - last->nr;
 		struct row *old = &last->rows[at];
 
-		if (!strcmp(old->group, row->group) &&
+		if (old->inode == row->inode && !strcmp(old->group, row->group) &&
 		    !strcmp(old->resource, row->resource) &&
 		    !strcmp(old->mount, row->mount)) {
 			r->hint = at + 1;
@@ -279,7 +285,7 @@ static bool read_events(struct reader *r, struct counter *c, int fd, struct row 
 	if (!leaf && c->files[EVENTS_BELOW] &&
 	    read_file(fd, c->files[EVENTS_BELOW], text, sizeof(text)) >= 0) {
 		row->below = sum_events(text);
-		if (old && !r->settings && old->below == row->below) {
+		if (old && old->below == row->below) {
 			copy_events(r, row, old);
 			return true;
 		}
@@ -289,16 +295,25 @@ static bool read_events(struct reader *r, struct counter *c, int fd, struct row 
 	return false;
 }
 
+/* A row of the group that is read. */
+static struct row *group_row(struct reader *r, const char *path, const char *resource)
+{
+	struct row *row = new_row(r->sweep);
+
+	row->group = path;
+	row->inode = r->inode;
+	row->mount = r->hier->mount;
+	row->resource = resource;
+	return row;
+}
+
 static bool read_plain(struct reader *r, struct counter *c, int fd,
 		       const char *path, char *text, size_t size, bool quiet, bool leaf)
 {
-	struct row *row = new_row(r->sweep), *old;
+	struct row *row = group_row(r, path, c->name), *old;
 	bool light;
 	enum file f;
 
-	row->group = path;
-	row->mount = r->hier->mount;
-	row->resource = c->name;
 	row->bytes = c->bytes;
 	set_amount(row, HELD, text);
 	old = last_row(r, row);
@@ -345,10 +360,7 @@ static void read_keyed(struct reader *r, struct counter *c, int fd,
 					row = &r->sweep->rows[i];
 			}
 			if (!row && f == HELD && len) {
-				row = new_row(r->sweep);
-				row->group = path;
-				row->mount = r->hier->mount;
-				row->resource = keep(r->sweep, p, len);
+				row = group_row(r, path, keep(r->sweep, p, len));
 				row->bytes = len > 5 && !strncmp(p + len - 5, "bytes", 5);
 			}
 			if (row && f == EVENTS && p[len] == '.') {
@@ -417,8 +429,10 @@ static __attribute__((noinline)) bool read_group(struct reader *r, int fd, const
 	char text[4096];
 	mask still = 0;
 	bool any = false;
+	struct stat st;
 	size_t i;
 
+	r->inode = fstat(fd, &st) ? 0 : st.st_ino;
 	for (i = 0; i < r->nr; i++) {
 		struct counter *c = &r->counters[i];
 		mask bit = (mask)1 << i;
@@ -565,8 +579,8 @@ static bool seen_before(struct cg *cg, size_t nr)
 /**
  * sweep_read() - read all accounts
  * @last: the sweep before this one, or NULL
- * @settings: read everything. Otherwise, of rows that are not shown and that @last
- *	      has, only what is held and refused; the rest is what it was
+ * @settings: read limits and peaks of all rows. Otherwise, of rows that are not shown
+ *	      and that @last has, only what is held and refused; the rest is what it was
  *
  * Return: the sweep; NULL where there is nothing to read, see cg_why().
  */

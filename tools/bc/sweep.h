@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/types.h>
 #include <time.h>
 
 #include "cg.h"
@@ -18,6 +19,7 @@
 /* One resource of one group. */
 struct row {
 	const char *group;
+	ino_t inode;			/* of its folder */
 	const char *mount;		/* of its hierarchy */
 	const char *resource;
 	bool bytes;			/* what it counts */
