@@ -226,7 +226,8 @@ static void slab_vector_places(struct kunit *test)
 
 	KUNIT_ASSERT_NOT_NULL(test, page);
 	/* It is not looked into. */
-	exts = first = page_address(page);
+	first = page_address(page);
+	exts = first;
 	for (size = 8; size <= bytes; size += 8) {
 		s.size = size;
 		bc_cache_set_reciprocal(&s);
