@@ -251,6 +251,7 @@ static __always_inline bool kmem_accounting(void)
 static __always_inline bool bc_kmem_charges(void)
 {
 #ifdef CONFIG_BC_KMEM
+	/* For its being NULL or not */
 	return bc_kmem_online() && data_race(current->bc_owner);
 #else
 	return false;

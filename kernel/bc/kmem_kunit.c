@@ -26,6 +26,7 @@
 #include <bc/beancounter.h>
 #include <bc/kmem.h>
 
+#include "../../mm/slab.h"
 #include "internal.h"
 #include "kmem_kunit.h"
 #include "refuse.h"
@@ -212,6 +213,32 @@ static void slab_sizes(struct kunit *test)
 		for (i = 0; i < ARRAY_SIZE(sizes); i++)
 			end_cache(s[i]);
 	}
+}
+
+/* Each object has a place of its own in the vector, whatever the cache's size. */
+static void slab_vector_places(struct kunit *test)
+{
+	struct page *page = alloc_pages(GFP_KERNEL | __GFP_COMP, 3);
+	const unsigned int bytes = PAGE_SIZE << 3;
+	unsigned int size, i, wrong = 0;
+	static struct kmem_cache s;
+	struct slabobj_ext *exts;
+	void *first;
+
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	/* It is not looked into. */
+	first = page_address(page);
+	exts = first;
+	for (size = 8; size <= bytes; size += 8) {
+		s.size = size;
+		bc_cache_set_reciprocal(&s);
+		for (i = 0; (i + 1) * size <= bytes; i++)
+			if (bc_vector_place(&s, (struct slab *)page,
+					    first + i * size, exts) != &exts[i].bc)
+				wrong++;
+	}
+	__free_pages(page, 3);
+	KUNIT_EXPECT_EQ(test, 0, wrong);
 }
 
 /* The flag is enough; without either nothing is charged. */
@@ -1019,6 +1046,7 @@ static void removed_group(struct kunit *test)
 static struct kunit_case kmem_test_cases[] = {
 	KUNIT_CASE(slab_objects),
 	KUNIT_CASE(slab_sizes),
+	KUNIT_CASE(slab_vector_places),
 	KUNIT_CASE(slab_flag_or_cache),
 	KUNIT_CASE(slab_bulk),
 	KUNIT_CASE(slab_recharged),
