@@ -451,7 +451,9 @@ static ssize_t bc_stat_write(struct kernfs_open_file *of, char *buf,
 static void bc_show_events(struct seq_file *sf, bool local)
 {
 	struct beancounter *bc = css_bc(seq_css(sf));
-	const char *names[] = { "barrier", "max", "forced", bc_res(bc)->own_event };
+	const char *const names[] = {
+		"barrier", "max", "forced", bc_res(bc)->own_event,
+	};
 	enum bc_event event;
 
 	for (event = 0; event < ARRAY_SIZE(names); event++)

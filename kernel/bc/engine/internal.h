@@ -67,6 +67,7 @@ static inline struct res_counter *res_owner_own(const struct res_owner *owner)
 /* From now on, @owner has no counter and forwards to @heir (%NULL: the root). */
 static inline void res_owner_forward(struct res_owner *owner, struct res_owner *heir)
 {
+	/* Pairs with the acquire in res_owner_own() and res_owner_live(). */
 	smp_store_release(&owner->to, (unsigned long)heir | RES_OWNER_FORWARD);
 }
 
@@ -276,6 +277,7 @@ static inline void res_slot_unlist(struct res_slot_info *info)
 
 static inline bool res_slot_listed(const struct res_slot_info *info)
 {
+	/* Pairs with the release in res_slot_unlist(). */
 	return smp_load_acquire(&info->node.pprev);
 }
 

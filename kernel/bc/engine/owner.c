@@ -173,6 +173,7 @@ struct res_owner *res_owner_live(struct res_owner *owner)
  */
 void res_owner_compress_path(struct res_owner *owner)
 {
+	/* Pairs with the release in res_owner_forward(). */
 	const unsigned long to = smp_load_acquire(&owner->to);
 	struct res_owner *old = res_owner_heir(to);
 	struct res_owner *new = res_owner_live(old);
