@@ -76,6 +76,17 @@ need_build()
 		/usr/include/libelf.h:libelf-dev /usr/include/stdio.h:libc6-dev
 }
 
+# The package of the tools, built where a source is newer.
+need_tools()
+{
+	local deb
+
+	deb=$(ls "$O"/deb-tools/*.deb 2> /dev/null || true)
+	if [ -z "$deb" ] || [ -n "$(find "$ROOT/tools/bc" -type f -newer "$deb")" ]; then
+		"$ROOT/scripts/deb-tools" >&2
+	fi
+}
+
 # The patches of the series in order, as file names.
 patches()
 {
