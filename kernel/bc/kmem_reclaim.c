@@ -96,8 +96,11 @@ struct res_owner *kmem_charge_as(struct res_owner *active, u64 n, gfp_t gfp)
 	if (in_task())
 		gfp = current_gfp_context(gfp);
 	severity = kmem_severity(gfp, own);
-	/* The task may hold locks that other tasks wait for: wait for no drain. */
-	if (severity == BC_FORCE)
+	/*
+	 * The task may hold locks that other tasks wait for; or the charge is for a
+	 * group that merely watches: wait for no drain.
+	 */
+	if (severity == BC_FORCE || !own)
 		may_block = false;
 	if (severity == BC_FORCE || kmem_first_try(gfp)) {
 		owner = bc_try_charge(&kmem_resource, active, n);

@@ -46,7 +46,6 @@
 #include <linux/errno.h>
 #include <linux/jump_label.h>
 #include <linux/minmax.h>
-#include <linux/mm.h>
 #include <linux/mman.h>
 #include <linux/preempt.h>
 #include <linux/rcupdate.h>
@@ -65,13 +64,14 @@ EXPORT_SYMBOL_GPL(bc_ubc_key);
 /*
  * The machine's amounts, where mainline has such. Mainline's own check is left as
  * it is; here they bound what groups can reserve together, and what is left for
- * the others then.
+ * the others then. Of locked pages there is none: a page may be locked by many
+ * mms, and one that is locked on fault need not be there.
  */
 
 #ifdef CONFIG_UNIX98_PTYS
 static u64 ubc_capacity_pty(enum bc_severity severity)
 {
-	return max(devpts_limit(severity != BC_BARRIER), 0);
+	return max(devpts_limit(), 0);
 }
 #else
 #define ubc_capacity_pty NULL
@@ -85,11 +85,6 @@ static u64 ubc_capacity_aio(enum bc_severity severity)
 #else
 #define ubc_capacity_aio NULL
 #endif
-
-static u64 ubc_capacity_locked(enum bc_severity severity)
-{
-	return totalram_pages();
-}
 
 /* Where more may be promised than there is, there is no bound. */
 static u64 ubc_capacity_privvm(enum bc_severity severity)
@@ -134,8 +129,7 @@ const struct bc_resource ubc_kinds[UBC_NR_KINDS] = {
 	UBC_KIND(UBC_NUMIPC,		"numipc",	ENOSPC),
 	UBC_KIND(UBC_NUMSIGINFO,	"numsiginfo",	EAGAIN),
 	UBC_KIND(UBC_NUMTIMER,		"numtimer",	EAGAIN),
-	UBC_KIND(UBC_LOCKEDPAGES,	"lockedpages",	ENOMEM,
-		 .capacity	= ubc_capacity_locked),
+	UBC_KIND(UBC_LOCKEDPAGES,	"lockedpages",	ENOMEM),
 	/* 2 to 8 MiB in stock: a mapping of 1 MiB is made from it. */
 	UBC_KIND(UBC_PRIVVMPAGES,	"privvmpages",	ENOMEM,
 		 .batch_min	= 512,

@@ -1564,7 +1564,7 @@ TEST_F(ubc, reservation_by_a_tenant)
 /* Catches: a reservation of what the machine has not, or that others can take. */
 TEST_F(ubc, reservation_is_out_of_the_machines_amount)
 {
-	static const char *const keys[] = { "numpty", "numaio", "lockedpages" };
+	static const char *const keys[] = { "numpty", "numaio" };
 	char *other = cg_new(self->top, "other");
 	struct worker *w = worker_new(other);
 	const char *key = "numaio";
@@ -1975,6 +1975,44 @@ TEST_F(ubc, memory_is_refused_not_killed_for)
 	EXPECT_EQ(-ENOMEM, call(w, fork_one, 0));
 	EXPECT_EQ(kills, bc_oom_kills());
 	worker_kill(w);
+	EXPECT_EQ(0, usage(self->group, key));
+}
+
+/* A socket cannot be mapped, which is found out after the old mapping has gone. */
+static long replace_in_vain(long pages)
+{
+	int sock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	void *area, *new;
+	int err;
+
+	if (sock < 0)
+		return -errno;
+	area = mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (area == MAP_FAILED)
+		return -errno;
+	new = mmap(area, pages * PAGE, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_FIXED, sock, 0);
+	err = new == MAP_FAILED ? -errno : 0;
+	close(sock);
+	return err;
+}
+
+/* Catches: a charge that outlives the mapping, and then the mm and the group. */
+TEST_F(ubc, replacement_that_fails_returns_all)
+{
+	struct worker *w = own_memory(self->group);
+	const char *key = "privvmpages";
+	long long before;
+	int i;
+
+	ASSERT_NE(NULL, w);
+	before = usage(self->group, key);
+	for (i = 0; i < 4; i++) {
+		EXPECT_EQ(-ENODEV, call(w, replace_in_vain, 5000));
+		EXPECT_EQ(before, usage(self->group, key));
+	}
+	worker_end(w);
 	EXPECT_EQ(0, usage(self->group, key));
 }
 
