@@ -154,10 +154,10 @@ long long bc_read_number(int fd);
 int cg_restart_max(const char *cg);
 
 /*
- * How much stock there may be, at most, where @cpus CPUs have run tasks of @groups
- * groups and @usage is the highest usage that there was, of files or of tasks. Each
- * group with a child that was charged is one of @groups, too. With 0 CPUs: what
- * the groups themselves may keep. Extremes may be off by as much.
+ * How much stock there may be, at most, where @cpus CPUs have run tasks of as many
+ * groups as @groups says, and @usage is the highest usage that there was, of files
+ * or of tasks. Each group with a child that was charged is one of them, too. With 0
+ * CPUs: what the groups themselves may keep. Extremes may be off by as much.
  */
 long bc_most_stock(int cpus, int groups, long usage);
 
