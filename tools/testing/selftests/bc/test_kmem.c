@@ -10,6 +10,7 @@
  */
 #include <dirent.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <grp.h>
 #include <limits.h>
 #include <linux/bpf.h>
@@ -1889,6 +1890,26 @@ static int set_fault(const char *which, const char *file, const char *value)
 	return bc_write_file(path, value);
 }
 
+/*
+ * All caches of objects but one: alloc_vmap_area() warns if an object is refused
+ * twice, with and without waiting, and then has none for a piece of a free area.
+ */
+static void spare_vmap_areas(void)
+{
+	static const char spared[] = "/sys/kernel/slab/vmap_area/failslab";
+	glob_t caches;
+	size_t i;
+
+	if (access(spared, F_OK) ||
+	    glob("/sys/kernel/slab/*/failslab", 0, NULL, &caches))
+		return;
+	for (i = 0; i < caches.gl_pathc; i++)
+		if (strcmp(caches.gl_pathv[i], spared))
+			bc_write_file(caches.gl_pathv[i], "1");
+	globfree(&caches);
+	set_fault("failslab", "cache-filter", "Y");
+}
+
 /* Has a tenth of the allocations fail of tasks that ask for it. */
 static bool start_faults(const char *which)
 {
@@ -1900,6 +1921,8 @@ static bool start_faults(const char *which)
 		   !set_fault(which, "ignore-gfp-wait", "N");
 
 	set_fault(which, "min-order", "0");
+	if (can && !strcmp(which, "failslab"))
+		spare_vmap_areas();
 	return can;
 }
 
