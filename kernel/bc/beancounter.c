@@ -452,8 +452,9 @@ struct res_owner *__bc_charge(const struct bc_resource *res, u64 n,
 struct res_owner *__bc_charge_group(struct beancounter *bc, u64 n,
 				    enum bc_severity severity, bool may_block)
 {
-	return bc_charged(bc_res(bc), res_counter_charge(&bc->counter, n, severity,
-						      may_block));
+	return bc_charged(bc_res(bc),
+			  res_counter_charge(&bc->counter, n, severity,
+					     may_block));
 }
 
 /**

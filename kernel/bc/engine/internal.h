@@ -264,6 +264,7 @@ static inline u8 res_path_state(const struct res_counter *counter)
 }
 
 /* stock.c */
+
 /*
  * The counter's lock is held. The slot's own CPU may look whether it is listed
  * without it: what was done before is done then.

@@ -175,9 +175,8 @@ static long long unsummed(const char *cg)
 
 /* Nothing is left, of any kind. */
 #define EXPECT_NOTHING(cg) do {						\
-	if (!bc_soon(!beyond(cg, 0)))					\
+	EXPECT_EQ(0, bc_settle(0, beyond(cg, 0)))			\
 		log_holders(cg);					\
-	EXPECT_EQ(0, beyond(cg, 0));					\
 	EXPECT_SOON(0, cg_key(cg, "stat", "slab"));			\
 	EXPECT_SOON(0, cg_key(cg, "stat", "page"));			\
 	EXPECT_SOON(0, cg_key(cg, "stat", "vmalloc"));			\

@@ -686,10 +686,15 @@ static long make_fork(long i)
 	return push(pid);
 }
 
+static long make_shm_of(long bytes)
+{
+	return push(shmget(IPC_PRIVATE, bytes, IPC_CREAT | 0600));
+}
+
 static long make_large_shm(long i)
 {
 	(void)i;
-	return push(shmget(IPC_PRIVATE, BATCH, IPC_CREAT | 0600));
+	return make_shm_of(BATCH);
 }
 
 /* lockedpages: 16 at a time, too. */
@@ -737,7 +742,7 @@ static long setup_mlockall(long unused)
 
 static long make_locked_shm_of(long pages)
 {
-	long err = push(shmget(IPC_PRIVATE, pages * PAGE, IPC_CREAT | 0600));
+	long err = make_shm_of(pages * PAGE);
 
 	if (err || !shmctl(made[nmade - 1], SHM_LOCK, NULL))
 		return err;
@@ -1560,7 +1565,6 @@ TEST_F(ubc, reservation_by_a_tenant)
 	EXPECT_EQ(5, get(inner, "reservation", "numpty"));
 }
 
-/* A refusal wakes whoever polls, and is logged once. */
 /* Catches: a reservation of what the machine has not, or that others can take. */
 TEST_F(ubc, reservation_is_out_of_the_machines_amount)
 {
@@ -1568,8 +1572,7 @@ TEST_F(ubc, reservation_is_out_of_the_machines_amount)
 	char *other = cg_new(self->top, "other");
 	struct worker *w = worker_new(other);
 	const char *key = "numaio";
-	char text[32] = "";
-	long amount;
+	long long amount;
 	size_t i;
 	int fd;
 
@@ -1579,9 +1582,9 @@ TEST_F(ubc, reservation_is_out_of_the_machines_amount)
 				       1LL << 40)) TH_LOG("%s", keys[i]);
 	fd = open("/proc/sys/fs/aio-max-nr", O_RDONLY | O_CLOEXEC);
 	ASSERT_LE(0, fd);
-	ASSERT_LT(0, read(fd, text, sizeof(text) - 1));
+	amount = bc_read_number(fd);
 	close(fd);
-	amount = atol(text);
+	ASSERT_LT(0, amount);
 	EXPECT_EQ(-ENOSPC, set(self->group, "reservation", key, amount + 1));
 	/* 10 requests each: two find room, and not a third one. */
 	ASSERT_EQ(0, set(self->group, "reservation", key, amount - 25));
@@ -1596,6 +1599,7 @@ TEST_F(ubc, reservation_is_out_of_the_machines_amount)
 	EXPECT_SOON(0, usage(self->top, key));
 }
 
+/* A refusal wakes the tasks that poll, and is logged once. */
 TEST_F(ubc, events_can_be_polled)
 {
 	struct worker *w = user_new(self->group);
