@@ -64,6 +64,7 @@ DECLARE_STATIC_KEY_FALSE(bc_ubc_key);
 int __must_check __bc_ubc_charge(enum bc_ubc_kind kind, u64 n, bc_ubc_t *bc);
 bool __must_check __bc_ubc_try_charge(enum bc_ubc_kind kind, u64 n,
 				      bc_ubc_t *bc);
+void __bc_ubc_force_charge(enum bc_ubc_kind kind, u64 n, bc_ubc_t *bc);
 int __must_check __bc_ubc_charge_task(enum bc_ubc_kind kind, u64 n,
 				      struct task_struct *task, bool force,
 				      bc_ubc_t *bc);
@@ -121,6 +122,24 @@ static inline bool __must_check bc_ubc_try_charge(enum bc_ubc_kind kind, u64 n,
 {
 	return !static_branch_unlikely(&bc_ubc_key) ||
 	       __bc_ubc_try_charge(kind, n, bc);
+}
+
+/**
+ * bc_ubc_force_charge() - bc_ubc_charge() where it is too late to refuse
+ * @kind: what is charged
+ * @n: units, at least 1
+ * @bc: the object's, zeroed; is set
+ *
+ * The group may pass its limit, and is refused more until it is below again. It
+ * is not charged if there is no memory for its account of @kind.
+ *
+ * Context: Task context; may sleep.
+ */
+static inline void bc_ubc_force_charge(enum bc_ubc_kind kind, u64 n,
+				       bc_ubc_t *bc)
+{
+	if (static_branch_unlikely(&bc_ubc_key))
+		__bc_ubc_force_charge(kind, n, bc);
 }
 
 /**
@@ -240,6 +259,11 @@ static inline bool __must_check bc_ubc_try_charge(enum bc_ubc_kind kind, u64 n,
 	return true;
 }
 
+static inline void bc_ubc_force_charge(enum bc_ubc_kind kind, u64 n,
+				       bc_ubc_t *bc)
+{
+}
+
 static inline int __must_check bc_ubc_charge_task(enum bc_ubc_kind kind, u64 n,
 						  struct task_struct *task,
 						  bool force, bc_ubc_t *bc)
@@ -272,4 +296,35 @@ static inline void bc_ubc_init(bc_ubc_t *bc)
 }
 
 #endif /* CONFIG_BC_UBC */
+
+/**
+ * bc_ubc_release() - return all that an object is charged with
+ * @n: units; may be 0
+ * @bc: of the object, which may be charged anew
+ *
+ * Context: Any context but NMI.
+ */
+static inline void bc_ubc_release(u64 n, bc_ubc_t *bc)
+{
+	if (n)
+		bc_ubc_uncharge(n, bc);
+	bc_ubc_init(bc);
+}
+
+/**
+ * bc_ubc_recharge_as() - charge the group of another object instead
+ * @n: units that the object is charged with, if it is
+ * @other: see bc_ubc_charge_as()
+ * @bc: the object's; charged to no group after an error
+ *
+ * Context: Any context but NMI.
+ * Return: As bc_ubc_charge().
+ */
+static inline int __must_check
+bc_ubc_recharge_as(u64 n, const bc_ubc_t *other, bc_ubc_t *bc)
+{
+	bc_ubc_release(n, bc);
+	return bc_ubc_charge_as(n, other, bc);
+}
+
 #endif /* _BC_UBC_H */

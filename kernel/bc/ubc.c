@@ -232,14 +232,15 @@ struct beancounter *ubc_get_account(struct ubc_group *group,
 /* Charges */
 
 static struct res_owner *ubc_charge_group(struct ubc_group *group,
-					  enum bc_ubc_kind kind, u64 n)
+					  enum bc_ubc_kind kind, u64 n,
+					  enum bc_severity severity)
 {
 	struct beancounter *bc;
 
 	for (; group; group = group->parent) {
 		bc = ubc_get_account(group, kind);
 		if (!IS_ERR(bc))
-			return __bc_charge_group(bc, n, BC_BARRIER, true);
+			return __bc_charge_group(bc, n, severity, true);
 		if (PTR_ERR(bc) != -ENODEV)
 			return ERR_CAST(bc);
 	}
@@ -265,7 +266,8 @@ static struct res_owner *ubc_try_charge(enum bc_ubc_kind kind, u64 n)
 }
 
 /* Where there is too little in stock. */
-static noinline struct res_owner *ubc_charge_slow(enum bc_ubc_kind kind, u64 n)
+static noinline struct res_owner *ubc_charge_slow(enum bc_ubc_kind kind, u64 n,
+						  enum bc_severity severity)
 {
 	struct res_owner *owner = ubc_try_charge(kind, n);
 	struct cgroup_subsys_state *css;
@@ -276,7 +278,7 @@ static noinline struct res_owner *ubc_charge_slow(enum bc_ubc_kind kind, u64 n)
 	css = bc_get_current_css(&ubc_kinds[kind]);
 	if (!css)
 		return NULL;
-	owner = ubc_charge_group(css_ubc(css), kind, n);
+	owner = ubc_charge_group(css_ubc(css), kind, n, severity);
 	css_put(css);
 	return owner;
 }
@@ -315,7 +317,7 @@ int __bc_ubc_charge(enum bc_ubc_kind kind, u64 n, bc_ubc_t *bc)
 	charged = ubc_stock_charge(current, kind, n, &owner);
 	preempt_enable();
 	if (unlikely(!charged))
-		owner = ubc_charge_slow(kind, n);
+		owner = ubc_charge_slow(kind, n, BC_BARRIER);
 	return ubc_set_owner(bc, owner);
 }
 EXPORT_SYMBOL_GPL(__bc_ubc_charge);
@@ -336,6 +338,13 @@ bool __bc_ubc_try_charge(enum bc_ubc_kind kind, u64 n, bc_ubc_t *bc)
 	return !ubc_set_owner(bc, owner);
 }
 EXPORT_SYMBOL_GPL(__bc_ubc_try_charge);
+
+void __bc_ubc_force_charge(enum bc_ubc_kind kind, u64 n, bc_ubc_t *bc)
+{
+	if (in_task() && !(current->flags & PF_KTHREAD))
+		ubc_set_owner(bc, ubc_charge_slow(kind, n, BC_FORCE));
+}
+EXPORT_SYMBOL_GPL(__bc_ubc_force_charge);
 
 int __bc_ubc_charge_task(enum bc_ubc_kind kind, u64 n, struct task_struct *task,
 			 bool force, bc_ubc_t *bc)
