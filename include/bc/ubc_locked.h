@@ -8,7 +8,8 @@
 #ifndef _BC_UBC_LOCKED_H
 #define _BC_UBC_LOCKED_H
 
-#include <linux/mm_types.h>
+#include <linux/minmax.h>
+#include <linux/mm.h>
 
 #include <bc/ubc.h>
 
@@ -16,7 +17,7 @@
 
 void __bc_locked_exit(bc_locked_t *locked);
 int __must_check __bc_mm_lock_begin(struct mm_struct *mm, unsigned long pages);
-void __bc_mm_lock_end(struct mm_struct *mm, unsigned long locked);
+void __bc_mm_lock_end(struct mm_struct *mm);
 int __must_check __bc_mm_pin(struct mm_struct *mm, unsigned long pages);
 void __bc_mm_unpin(struct mm_struct *mm, unsigned long pages);
 
@@ -31,7 +32,7 @@ static inline void bc_locked_init(bc_locked_t *locked)
 }
 
 /**
- * bc_locked_exit() - the mm is freed, nothing is locked nor pinned
+ * bc_locked_exit() - the mm is freed, nothing is locked nor pinned any more
  * @locked: the mm's
  *
  * Context: Any context but NMI.
@@ -80,22 +81,39 @@ static inline void bc_mm_lock_end(struct mm_struct *mm)
 {
 	if (static_branch_unlikely(&bc_ubc_key) &&
 	    unlikely(mm->bc_locked.pages > mm->locked_vm))
-		__bc_mm_lock_end(mm, mm->locked_vm);
+		__bc_mm_lock_end(mm);
 }
 
 /**
- * bc_mm_lock_end_all() - return all pages, as all was unmapped
- * @mm: the mm, which exits
+ * bc_vma_locked() - how many pages of mm_struct.locked_vm a mapping has
+ * @vma: the mapping
  *
- * What drivers have added to mm_struct.locked_vm they may still subtract.
+ * Return: The number of pages, or 0 while none is charged.
+ */
+static inline unsigned long bc_vma_locked(struct vm_area_struct *vma)
+{
+	if (static_branch_unlikely(&bc_ubc_key) && vma->vm_flags & VM_LOCKED)
+		return vma_pages(vma);
+	return 0;
+}
+
+/**
+ * bc_mm_lock_exit() - return the pages of mappings, as all was unmapped
+ * @mm: the mm, which exits
+ * @pages: how many of them were locked
+ *
+ * What drivers have added to mm_struct.locked_vm stays charged until they
+ * subtract it, or drop their reference to the mm.
  *
  * Context: mmap_lock held for writing.
  */
-static inline void bc_mm_lock_end_all(struct mm_struct *mm)
+static inline void bc_mm_lock_exit(struct mm_struct *mm, unsigned long pages)
 {
 	if (static_branch_unlikely(&bc_ubc_key) &&
-	    unlikely(mm->bc_locked.pages))
-		__bc_mm_lock_end(mm, 0);
+	    unlikely(mm->bc_locked.pages)) {
+		mm->locked_vm -= min(mm->locked_vm, pages);
+		bc_mm_lock_end(mm);
+	}
 }
 
 /**
@@ -152,7 +170,12 @@ static inline void bc_mm_lock_end(struct mm_struct *mm)
 {
 }
 
-static inline void bc_mm_lock_end_all(struct mm_struct *mm)
+static inline unsigned long bc_vma_locked(struct vm_area_struct *vma)
+{
+	return 0;
+}
+
+static inline void bc_mm_lock_exit(struct mm_struct *mm, unsigned long pages)
 {
 }
 

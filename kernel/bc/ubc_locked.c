@@ -33,8 +33,11 @@
  *   reading, has changed locked_vm before.
  * - An mm is charged for all that it locks, or for nothing: whether it is, is
  *   decided when it is made.
- * - At the end all is returned, whatever locked_vm says: exit does not lower
- *   it. Drivers may lower it even later; there is nothing to return then.
+ * - An exit lowers locked_vm by what its mappings had locked, which mainline has
+ *   no need to do. What is left drivers have pinned (VFIO), for any process that
+ *   has their descriptor now. They lower locked_vm only while the mm has a user,
+ *   but keep the mm until they have unpinned: the rest is returned when it is
+ *   freed.
  *
  * pinned_vm
  *
@@ -71,7 +74,9 @@ static struct res_owner *ubc_locked_owner(struct mm_struct *mm)
 
 void __bc_locked_exit(bc_locked_t *locked)
 {
-	WARN_ON_ONCE(locked->pages);
+	if (locked->pages)
+		bc_uncharge(&ubc_kinds[UBC_LOCKEDPAGES], locked->owner,
+			    locked->pages);
 	res_owner_put(locked->owner);
 }
 
@@ -94,13 +99,13 @@ int __bc_mm_lock_begin(struct mm_struct *mm, unsigned long pages)
 	return err;
 }
 
-void __bc_mm_lock_end(struct mm_struct *mm, unsigned long locked)
+void __bc_mm_lock_end(struct mm_struct *mm)
 {
 	mmap_assert_write_locked(mm);
 
 	bc_uncharge(&ubc_kinds[UBC_LOCKEDPAGES], mm->bc_locked.owner,
-		    mm->bc_locked.pages - locked);
-	mm->bc_locked.pages = locked;
+		    mm->bc_locked.pages - mm->locked_vm);
+	mm->bc_locked.pages = mm->locked_vm;
 }
 
 int __bc_mm_pin(struct mm_struct *mm, unsigned long pages)
