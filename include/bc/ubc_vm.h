@@ -20,7 +20,8 @@
 
 void __bc_vm_init(bc_ubc_t *vm);
 void __bc_vm_exit(bc_ubc_t *vm);
-int __must_check __bc_vm_charge(bc_ubc_t *vm, long pages);
+int __must_check __bc_vm_enough_memory(bc_ubc_t *vm, struct mm_struct *mm,
+				       long pages);
 void __bc_vm_acct_memory(bc_ubc_t *vm, long pages);
 void __bc_vm_unacct_memory(bc_ubc_t *vm, long pages);
 
@@ -62,11 +63,9 @@ static inline void bc_vm_exit(bc_ubc_t *vm)
 static inline int __must_check
 bc_vm_enough_memory(bc_ubc_t *vm, struct mm_struct *mm, long pages)
 {
-	int err = security_vm_enough_memory_mm(mm, pages);
-
-	if (static_branch_unlikely(&bc_ubc_key) && !err)
-		err = __bc_vm_charge(vm, pages);
-	return err;
+	if (static_branch_unlikely(&bc_ubc_key))
+		return __bc_vm_enough_memory(vm, mm, pages);
+	return security_vm_enough_memory_mm(mm, pages);
 }
 
 /**

@@ -34,12 +34,16 @@
  *   which can be removed at any time. Then the owner forwards to a group above,
  *   and that is charged from then on, by way of the same owner:
  *   res_owner_adopt(). So units come back by the owner that has them.
- * - Mainline accounts first, and where the group has no room, that is undone.
- *   Units are returned after mainline has done so.
+ * - The group is charged first, and gets it back where the machine has no room.
+ *   Else a task whose group has no room would take the machine's for a moment,
+ *   again and again, and other groups would be refused. Units are returned after
+ *   mainline has done so.
  */
 
 #include <linux/err.h>
 #include <linux/mm.h>
+#include <linux/mman.h>
+#include <linux/percpu_counter.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
 
@@ -154,35 +158,51 @@ void __bc_vm_exit(bc_ubc_t *vm)
 	res_owner_put(vm->owner);
 }
 
-static noinline int ubc_vm_charge_slow(struct res_owner *owner, long pages)
+/*
+ * Whether mainline is sure to refuse: there is no need then to look for units
+ * that other groups and CPUs keep, which would cost these, at each try. Less than
+ * a batch may not be in the count that mainline looks at.
+ */
+static bool ubc_vm_exhausted(long pages)
 {
-	int err;
-
-	if (pages <= 0) {
-		if (pages)
-			bc_uncharge(&ubc_kinds[UBC_PRIVVMPAGES], owner, -pages);
-		return 0;
-	}
-	err = ubc_charge_owner_slow(UBC_PRIVVMPAGES, pages, owner, BC_BARRIER);
-	if (err)
-		vm_unacct_memory(pages);
-	return err;
+	return READ_ONCE(sysctl_overcommit_memory) == OVERCOMMIT_NEVER &&
+	       pages > vm_committed_as_batch &&
+	       percpu_counter_read_positive(&vm_committed_as) + pages >
+	       vm_commit_limit();
 }
 
-/* Mainline has accounted @pages; if they are refused here, that is undone. */
-int __bc_vm_charge(bc_ubc_t *vm, long pages)
+static int ubc_vm_charge(struct res_owner *owner, long pages)
+{
+	bool charged;
+
+	preempt_disable();
+	charged = res_stock_charge(&ubc_stock, owner, pages);
+	preempt_enable();
+	if (likely(charged))
+		return 0;
+	if (ubc_vm_exhausted(pages))
+		return -ENOMEM;
+	return ubc_charge_owner_slow(UBC_PRIVVMPAGES, pages, owner, BC_BARRIER);
+}
+
+int __bc_vm_enough_memory(bc_ubc_t *vm, struct mm_struct *mm, long pages)
 {
 	struct res_owner *owner = vm->owner;
-	bool charged = false;
+	int err;
 
-	if (!owner)
-		return 0;
-	if (likely(pages > 0)) {
-		preempt_disable();
-		charged = res_stock_charge(&ubc_stock, owner, pages);
-		preempt_enable();
+	if (!owner || unlikely(pages <= 0)) {
+		err = security_vm_enough_memory_mm(mm, pages);
+		if (!err && owner && pages)
+			bc_uncharge(&ubc_kinds[UBC_PRIVVMPAGES], owner, -pages);
+		return err;
 	}
-	return likely(charged) ? 0 : ubc_vm_charge_slow(owner, pages);
+	err = ubc_vm_charge(owner, pages);
+	if (err)
+		return err;
+	err = security_vm_enough_memory_mm(mm, pages);
+	if (unlikely(err))
+		bc_uncharge(&ubc_kinds[UBC_PRIVVMPAGES], owner, pages);
+	return err;
 }
 
 void __bc_vm_acct_memory(bc_ubc_t *vm, long pages)
