@@ -32,6 +32,9 @@ static struct node {
 
 static char request[MOST + 4096], reply[MOST];
 
+static bool keeps_locks;
+static uint64_t lock_requests;
+
 static void describe(uint64_t ino, struct fuse_attr *attr)
 {
 	const struct node *node = &nodes[ino];
@@ -185,6 +188,8 @@ static int say_hello(const struct fuse_init_in *in)
 		.flags = FUSE_BIG_WRITES, .max_background = 16,
 		.congestion_threshold = 12,
 	};
+	if (keeps_locks)
+		out->flags |= FUSE_POSIX_LOCKS | FUSE_FLOCK_LOCKS;
 	return sizeof(*out);
 }
 
@@ -269,7 +274,14 @@ static int answer(const struct fuse_in_header *in, const void *arg)
 		return write_data(node, arg);
 	case FUSE_STATFS:
 		memset(reply, 0, sizeof(struct fuse_statfs_out));
+		((struct fuse_statfs_out *)reply)->st.files = lock_requests;
 		return sizeof(struct fuse_statfs_out);
+	case FUSE_SETLK:
+	case FUSE_SETLKW:
+		if (!keeps_locks)
+			return -ENOSYS;
+		lock_requests++;
+		return 0;
 	case FUSE_FLUSH:
 	case FUSE_FSYNC:
 	case FUSE_FSYNCDIR:
@@ -334,4 +346,10 @@ long fuse_serve(long fd)
 		while (writev(fd, parts, len > 0 ? 2 : 1) < 0 && errno == ENOMEM)
 			;
 	}
+}
+
+long fuse_serve_locks(long fd)
+{
+	keeps_locks = true;
+	return fuse_serve(fd);
 }

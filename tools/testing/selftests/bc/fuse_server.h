@@ -9,4 +9,10 @@
 /* Serves what is mounted with the descriptor @fd, until it is unmounted: -errno. */
 long fuse_serve(long fd);
 
+/*
+ * The same; and it keeps the locks, and grants each request. The number of requests
+ * is statvfs.f_files.
+ */
+long fuse_serve_locks(long fd);
+
 #endif /* FUSE_SERVER_H */

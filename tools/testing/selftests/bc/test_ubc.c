@@ -10,6 +10,7 @@
 #include <linux/io_uring.h>
 #include <linux/keyctl.h>
 #include <linux/perf_event.h>
+#include <linux/vm_sockets.h>
 #include <limits.h>
 #include <mqueue.h>
 #include <net/if.h>
@@ -31,12 +32,14 @@
 #include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 
 #include "../kselftest_harness.h"
 #include "bc_util.h"
+#include "fuse_server.h"
 
 #ifndef CLONE_NEWTIME
 #define CLONE_NEWTIME 0x00000080
@@ -145,18 +148,19 @@ static long drop_mark(long unused)
 
 /* numflock */
 
+static const char *lock_file = PLACE "/lock";
 static int locked;
 
 static long setup_file(long unused)
 {
 	(void)unused;
-	locked = open(PLACE "/lock", O_RDWR | O_CLOEXEC);
+	locked = open(lock_file, O_RDWR | O_CLOEXEC);
 	return locked < 0 ? -errno : 0;
 }
 
 static long make_flock(long i)
 {
-	int fd = open(PLACE "/lock", O_RDONLY | O_CLOEXEC);
+	int fd = open(lock_file, O_RDONLY | O_CLOEXEC);
 	long err;
 
 	(void)i;
@@ -784,6 +788,41 @@ static long make_ring(long i)
 	return err;
 }
 
+/* It is pinned by the ring, as an array of buffers that can be had. */
+static long make_buffer_ring(long i)
+{
+	struct io_uring_buf_reg reg = {
+		.ring_addr = (unsigned long)buffer.iov_base,
+		.ring_entries = BATCH / sizeof(struct io_uring_buf),
+	};
+	struct io_uring_params params = { };
+	int fd = syscall(SYS_io_uring_setup, 1, &params);
+	long err;
+
+	(void)i;
+	if (fd < 0)
+		return -errno;
+	if (!syscall(SYS_io_uring_register, fd, IORING_REGISTER_PBUF_RING,
+		     &reg, 1))
+		return push(fd);
+	err = -errno;
+	close(fd);
+	return err;
+}
+
+/* The ring itself is in it: entries to submit, and what was completed. */
+static long make_ring_in_memory(long i)
+{
+	struct io_uring_params params = {
+		.flags = IORING_SETUP_NO_MMAP,
+		.sq_off.user_addr = (unsigned long)buffer.iov_base,
+		.cq_off.user_addr = (unsigned long)buffer.iov_base + BATCH / 2,
+	};
+
+	(void)i;
+	return push(syscall(SYS_io_uring_setup, 128, &params));
+}
+
 /* One page more. */
 static long make_perf(long i)
 {
@@ -856,7 +895,7 @@ static const struct kind {
 	const char *key;
 	int err;
 	const char *sysctl;	/* mainline's own bound, if that is easily set */
-	struct way ways[10];
+	struct way ways[12];
 } kinds[] = {
 	{ "numinotify", EMFILE, "/proc/sys/fs/inotify/max_user_instances", {
 		{ "inotify_init", NULL, make_inotify, drop_fd },
@@ -948,6 +987,10 @@ static const struct kind {
 		{ "SHM_LOCK", NULL, make_locked_shm, drop_shm, .stays = true },
 		{ "io_uring", setup_buffer, make_ring, drop_fd, .memory = true,
 		  .later = true },
+		{ "buffer ring", setup_buffer, make_buffer_ring, drop_fd,
+		  .memory = true, .later = true },
+		{ "IORING_SETUP_NO_MMAP", setup_buffer, make_ring_in_memory,
+		  drop_fd, .memory = true, .later = true },
 		{ "perf", NULL, make_perf, drop_perf, .err = EPERM },
 		{ "xsk", setup_buffer, make_xsk, drop_fd, .root = true,
 		  .later = true, .err = ENOBUFS },
@@ -1092,6 +1135,7 @@ FIXTURE_SETUP(ubc)
 
 FIXTURE_TEARDOWN(ubc)
 {
+	umount2(PLACE "/fuse", MNT_DETACH);
 	umount2(PLACE "/pts", MNT_DETACH);
 	bc_teardown();
 }
@@ -1641,6 +1685,255 @@ TEST_F(ubc, lock_in_place_of_a_lock)
 	EXPECT_EQ(1, event(self->group, "events", key, "max"));
 }
 
+/* Locks of file systems that have their own */
+
+#define FUSE PLACE "/fuse"
+
+static long use_fuse(long unused)
+{
+	(void)unused;
+	lock_file = FUSE "/lock";
+	return 0;
+}
+
+/* A file system in user space, at FUSE, with a file: what serves it, or NULL. */
+static struct worker *mount_fuse(bc_work serve)
+{
+	int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+	struct worker *server = worker_new(NULL);
+	char options[128];
+	int lock;
+
+	if (fd < 0 || !server)
+		return NULL;
+	mkdir(FUSE, 0755);
+	snprintf(options, sizeof(options),
+		 "fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other", fd);
+	if (mount("fuse", FUSE, "fuse", 0, options))
+		return NULL;
+	start(server, serve, fd);
+	close(fd);
+	lock = open(FUSE "/lock", O_CREAT | O_RDWR | O_CLOEXEC, 0666);
+	if (lock < 0 || fchmod(lock, 0666))
+		return NULL;
+	close(lock);
+	return server;
+}
+
+static bool unmount_fuse(struct worker *server)
+{
+	bool done = !umount2(FUSE, 0) && finish(server) == -ENODEV;
+
+	worker_end(server);
+	return done;
+}
+
+static long lock_for_writing(long i)
+{
+	return lock_range(F_SETLK, F_WRLCK, 2 * i, 1);
+}
+
+static long flock_last(long how)
+{
+	return flock(made[nmade - 1], how | LOCK_NB) ? -errno : 0;
+}
+
+/*
+ * Such a file system is asked after the charge. Catches: one unit too little or too
+ * much, or none left to unlock at the limit, or for a lock in place of another one.
+ */
+TEST_F(ubc, lock_of_a_file_system_with_its_own)
+{
+	struct worker *server = mount_fuse(fuse_serve), *w;
+	const struct kind *kind = kinds;
+	const struct way *way;
+
+	ASSERT_NE(NULL, server);
+	while (strcmp(kind->key, "numflock"))
+		kind++;
+	for_each_way(way, kind) {
+		const char *key = kind->key;
+		long long base, unit;
+
+		/* FUSE has none. */
+		if (way->make == make_lease)
+			continue;
+		w = worker_after(worker_new(self->group), use_fuse, 0);
+		if (way->setup)
+			w = worker_after(w, way->setup, 0);
+		ASSERT_NE(NULL, w) AT(kind, way);
+		unit = unit_of(w, self->group, kind, way);
+		ASSERT_LT(0, unit) AT(kind, way);
+		base = usage(self->group, key);
+		ASSERT_EQ(0, set(self->group, "limit", key, base + 2 * unit));
+		EXPECT_EQ(0, call(w, way->make, 0)) AT(kind, way);
+		EXPECT_EQ(0, call(w, way->make, 1)) AT(kind, way);
+		EXPECT_EQ(-ENOLCK, call(w, way->make, 2)) AT(kind, way);
+		EXPECT_EQ(base + 2 * unit, usage(self->group, key)) AT(kind, way);
+		if (way->make == make_posix_lock)
+			EXPECT_EQ(0, call(w, lock_for_writing, 0));
+		if (way->make == make_flock)
+			EXPECT_EQ(-EAGAIN, call(w, flock_last, LOCK_EX));
+		EXPECT_EQ(0, call(w, way->drop, 0)) AT(kind, way);
+		if (way->make == make_flock)
+			EXPECT_EQ(0, call(w, flock_last, LOCK_EX));
+		EXPECT_EQ(base + unit, usage(self->group, key)) AT(kind, way);
+		EXPECT_EQ(0, call(w, way->drop, 0)) AT(kind, way);
+		EXPECT_EQ(base, usage(self->group, key)) AT(kind, way);
+		EXPECT_EQ(0, event(self->group, "events", key, "forced"))
+			AT(kind, way);
+		ASSERT_EQ(0, set(self->group, "limit", key, BC_UNLIMITED));
+		worker_end(w);
+		EXPECT_EQ(0, left(self->group, key, 0)) AT(kind, way);
+	}
+	EXPECT_TRUE(unmount_fuse(server));
+}
+
+/* How often the server was asked for a lock. */
+static long long asked(void)
+{
+	struct statvfs st;
+
+	return statvfs(FUSE, &st) ? -errno : (long long)st.f_files;
+}
+
+static long unlock_all(long unused)
+{
+	(void)unused;
+	return lock_range(F_SETLK, F_UNLCK, 0, 0);
+}
+
+/* Catches: a request that the server grants, and that is refused then. */
+TEST_F(ubc, lock_that_a_server_keeps)
+{
+	struct worker *server = mount_fuse(fuse_serve_locks), *w;
+	const char *key = "numflock";
+	long long before;
+
+	ASSERT_NE(NULL, server);
+	w = worker_after(user_new(self->group), use_fuse, 0);
+	w = worker_after(w, setup_file, 0);
+	ASSERT_NE(NULL, w);
+	ASSERT_EQ(0, set(self->group, "limit", key, 0));
+	before = asked();
+	EXPECT_LE(0, before);
+	EXPECT_EQ(-ENOLCK, call(w, make_posix_lock, 0));
+	EXPECT_EQ(-ENOLCK, call(w, make_ofd_lock, 0));
+	EXPECT_EQ(-ENOLCK, call(w, make_flock, 0));
+	EXPECT_EQ(before, asked());
+	/* To give one back needs none. */
+	EXPECT_EQ(0, call(w, unlock_all, 0));
+	EXPECT_EQ(before + 1, asked());
+	ASSERT_EQ(0, set(self->group, "limit", key, 1));
+	EXPECT_EQ(0, call(w, make_posix_lock, 0));
+	EXPECT_EQ(0, call(w, drop_posix_lock, 0));
+	EXPECT_EQ(0, call(w, make_posix_lock, 1));
+	EXPECT_EQ(0, call(w, make_flock, 0));
+	EXPECT_EQ(before + 5, asked());
+	/* They are not known here. */
+	EXPECT_EQ(0, usage(self->group, key));
+	worker_end(w);
+	EXPECT_TRUE(unmount_fuse(server));
+}
+
+/* One of all that can happen to the locks of a file; may be refused. */
+static long change_ranges(long n)
+{
+	static const short types[] = { F_RDLCK, F_WRLCK, F_UNLCK, F_UNLCK };
+	static unsigned int state = 1;
+
+	while (n--)
+		lock_range(F_SETLK, types[rand_r(&state) % 4],
+			   rand_r(&state) % 32, 1 + rand_r(&state) % 8);
+	return 0;
+}
+
+/* By two tasks that have their descriptors, and so their locks, in common. */
+static long change_ranges_twice(long n)
+{
+	pid_t pid = syscall(SYS_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0);
+
+	if (pid < 0)
+		return -errno;
+	/* Other numbers than the parent's. */
+	if (!pid) {
+		change_ranges(n / 2 + 1);
+		change_ranges(n);
+		_exit(0);
+	}
+	change_ranges(n);
+	return waitpid(pid, NULL, 0) == pid ? 0 : -errno;
+}
+
+/* Locks that the kernel lists for a file, those that wait left out. */
+static long long listed(const char *path)
+{
+	unsigned int major, minor;
+	unsigned long ino;
+	char line[256];
+	struct stat st;
+	long long n = 0;
+	FILE *file;
+
+	if (stat(path, &st))
+		return -errno;
+	file = fopen("/proc/locks", "re");
+	if (!file)
+		return -errno;
+	while (fgets(line, sizeof(line), file))
+		if (sscanf(line, "%*s %*s %*s %*s %*d %x:%x:%lu", &major,
+			   &minor, &ino) == 3 && ino == st.st_ino)
+			n++;
+	fclose(file);
+	return n;
+}
+
+/*
+ * Catches: a way through merging and splitting where a lock is not charged, or more
+ * than once, or not returned; here and where a file system has locks of its own.
+ */
+TEST_F(ubc, locks_count_as_the_kernel_lists_them)
+{
+	struct worker *server = mount_fuse(fuse_serve), *w;
+	const char *key = "numflock", *path;
+	const long long barrier = 6;
+	long long before, most;
+	int i, fuse, twice;
+
+	ASSERT_NE(NULL, server);
+	for (fuse = 0; fuse < 2; fuse++) {
+		path = fuse ? FUSE "/lock" : lock_file;
+		w = user_new(self->group);
+		if (fuse)
+			w = worker_after(w, use_fuse, 0);
+		w = worker_after(w, setup_file, 0);
+		ASSERT_NE(NULL, w);
+		for (i = 0; i < bc_rounds(400); i++) {
+			bool bound = i / 10 % 2;
+
+			twice = i / 20 % 2;
+			ASSERT_EQ(0, set(self->group, "barrier", key,
+					 bound ? barrier : BC_UNLIMITED));
+			before = usage(self->group, key);
+			ASSERT_EQ(0, call(w, twice ? change_ranges_twice :
+					  change_ranges, 10));
+			ASSERT_EQ(listed(path), usage(self->group, key))
+				TH_LOG("round %d, FUSE %d", i, fuse);
+			/* A race goes past it, where it is too late to refuse. */
+			most = before > barrier ? before : barrier;
+			if (fuse && twice)
+				most += 4;
+			if (bound)
+				ASSERT_GE(most, usage(self->group, key))
+					TH_LOG("round %d, FUSE %d", i, fuse);
+		}
+		EXPECT_LT(0, event(self->group, "events", key, "barrier"));
+		worker_end(w);
+		EXPECT_EQ(0, usage(self->group, key));
+	}
+	EXPECT_TRUE(unmount_fuse(server));
+}
+
 static int listener;
 
 static long setup_listener(long unused)
@@ -1711,6 +2004,137 @@ TEST_F(ubc, socket_that_waits_to_be_accepted)
 	for (i = 0; i < 4; i++)
 		close(fd[i]);
 	worker_end(w);
+	EXPECT_SOON(0, usage(self->group, key));
+}
+
+static long setup_vsock_listener(long unused)
+{
+	struct sockaddr_vm addr = {
+		.svm_family = AF_VSOCK,
+		.svm_cid = VMADDR_CID_ANY,
+		.svm_port = VMADDR_PORT_ANY,
+	};
+	socklen_t len = sizeof(addr);
+
+	(void)unused;
+	listener = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (listener < 0 || bind(listener, (void *)&addr, sizeof(addr)) ||
+	    listen(listener, 16) ||
+	    getsockname(listener, (void *)&addr, &len))
+		return -errno;
+	return addr.svm_port;
+}
+
+/* A kernel thread makes it, and is not charged. */
+TEST_F(ubc, vsock_that_waits_to_be_accepted)
+{
+	struct sockaddr_vm addr = {
+		.svm_family = AF_VSOCK,
+		.svm_cid = VMADDR_CID_LOCAL,
+	};
+	const char *key = "numothersock";
+	struct worker *w = user_new(self->group);
+	int fd[4], i;
+	long port;
+
+	ASSERT_NE(NULL, w);
+	port = call(w, setup_vsock_listener, 0);
+	ASSERT_LT(0, port);
+	addr.svm_port = port;
+	EXPECT_EQ(1, usage(self->group, key));
+	ASSERT_EQ(0, set(self->group, "limit", key, 3));
+	for (i = 0; i < 4; i++) {
+		fd[i] = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		ASSERT_LE(0, fd[i]);
+		EXPECT_EQ(i < 2 ? 0 : -1, connect(fd[i], (void *)&addr,
+						  sizeof(addr)));
+	}
+	EXPECT_EQ(3, usage(self->group, key));
+	EXPECT_EQ(2, event(self->group, "events", key, "max") +
+		     event(self->group, "events", key, "barrier"));
+	EXPECT_EQ(0, call(w, accept_one, 0));
+	EXPECT_EQ(0, call(w, accept_one, 0));
+	EXPECT_EQ(3, usage(self->group, key));
+	for (i = 0; i < 4; i++)
+		close(fd[i]);
+	worker_end(w);
+	EXPECT_SOON(0, usage(self->group, key));
+}
+
+static long setup_sctp_listener(long unused)
+{
+	struct sockaddr_in addr = {
+		.sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+	socklen_t len = sizeof(addr);
+
+	(void)unused;
+	listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_SCTP);
+	if (listener < 0 || bind(listener, (void *)&addr, sizeof(addr)) ||
+	    listen(listener, 16) ||
+	    getsockname(listener, (void *)&addr, &len))
+		return -errno;
+	return ntohs(addr.sin_port);
+}
+
+static long listener_fd(long unused)
+{
+	(void)unused;
+	return listener;
+}
+
+static long take_listener(long packed)
+{
+	long err = take_fd(packed);
+
+	listener = pop();
+	return err;
+}
+
+/* The task that accepts makes it, whose group is another one. */
+TEST_F(ubc, socket_is_of_the_group_that_listens)
+{
+	struct sockaddr_in addr = {
+		.sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+	char *other = cg_new(self->top, "other");
+	const char *key = "numothersock";
+	struct worker *w, *taker;
+	int fd[2], i;
+	long port;
+
+	w = user_new(self->group);
+	taker = worker_new(other);
+	ASSERT_TRUE(w && taker);
+	ASSERT_EQ(0, loopback_up());
+	port = call(w, setup_sctp_listener, 0);
+	ASSERT_LT(0, port);
+	addr.sin_port = htons(port);
+	ASSERT_EQ(0, call(taker, take_listener, (long)w->pid << 16 |
+			  call(w, listener_fd, 0)));
+	for (i = 0; i < 2; i++) {
+		fd[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC,
+			       IPPROTO_SCTP);
+		ASSERT_LE(0, fd[i]);
+		ASSERT_EQ(0, connect(fd[i], (void *)&addr, sizeof(addr)));
+	}
+	EXPECT_EQ(1, usage(self->group, key));
+	EXPECT_EQ(0, call(taker, accept_one, 0));
+	EXPECT_EQ(2, usage(self->group, key));
+	EXPECT_EQ(0, usage(other, key));
+	ASSERT_EQ(0, set(self->group, "limit", key, 2));
+	EXPECT_EQ(-ENOBUFS, call(taker, accept_one, 0));
+	EXPECT_EQ(2, usage(self->group, key));
+	EXPECT_EQ(0, usage(other, key));
+	ASSERT_EQ(0, set(self->group, "limit", key, 3));
+	EXPECT_EQ(0, call(taker, accept_one, 0));
+	EXPECT_EQ(3, usage(self->group, key));
+	for (i = 0; i < 2; i++)
+		close(fd[i]);
+	worker_end(w);
+	worker_end(taker);
 	EXPECT_SOON(0, usage(self->group, key));
 }
 
@@ -1982,6 +2406,146 @@ TEST_F(ubc, memory_is_refused_not_killed_for)
 	EXPECT_EQ(0, usage(self->group, key));
 }
 
+static long map_in_vain(long mb)
+{
+	long n = 0;
+
+	/* Until it is killed. */
+	while (map(mb << 20, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS, -1))
+		n++;
+	return n;
+}
+
+static long map_again_and_again(long mb)
+{
+	int i, rounds = bc_rounds(20000);
+	long err = 0;
+
+	for (i = 0; i < rounds && !err; i++) {
+		err = map(mb << 20, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1);
+		if (!err)
+			munmap((void *)pop(), mb << 20);
+	}
+	return err;
+}
+
+/* CommitLimit, in MiB. */
+static long commit_limit(void)
+{
+	long kb = 0;
+	char line[256];
+	FILE *file = fopen("/proc/meminfo", "re");
+
+	while (file && fgets(line, sizeof(line), file))
+		if (sscanf(line, "CommitLimit: %ld kB", &kb) == 1)
+			break;
+	if (file)
+		fclose(file);
+	return kb >> 10;
+}
+
+/* Catches: what a group is refused is taken from the machine for a moment. */
+TEST_F(ubc, refused_memory_is_not_missed_by_others)
+{
+	struct worker *w = own_memory(self->group), *neighbour;
+	char policy[] = "/proc/sys/vm/overcommit_memory";
+	const char *key = "privvmpages";
+	long most = commit_limit() * 6 / 10;
+	struct worker *w2;
+
+	ASSERT_LT(0, most);
+	neighbour = worker_after(user_new(NULL), pin_to_cpu, 0);
+	w2 = own_memory(self->group);
+	ASSERT_TRUE(w && w2 && neighbour);
+	ASSERT_EQ(0, set(self->group, "limit", key,
+			 usage(self->group, key) + 100));
+	ASSERT_EQ(0, call(w, pin_to_cpu, 1));
+	ASSERT_EQ(0, call(w2, pin_to_cpu, 2));
+	ASSERT_EQ(0, bc_write_file(policy, "2"));
+	start(w, map_in_vain, most);
+	start(w2, map_in_vain, most);
+	EXPECT_EQ(0, call(neighbour, map_again_and_again, most));
+	worker_kill(w);
+	worker_kill(w2);
+	EXPECT_EQ(0, bc_write_file(policy, "0"));
+	EXPECT_LT(0, event(self->group, "events", key, "max") +
+		     event(self->group, "events", key, "barrier"));
+	worker_end(neighbour);
+	EXPECT_EQ(0, usage(self->group, key));
+}
+
+static long map_and_unmap(long rounds)
+{
+	long err = 0;
+
+	while (rounds-- && !err)
+		err = make_anon(0) ?: make_shared(0) ?: drop_map(0) ?: drop_map(0);
+	return err;
+}
+
+/* Tries that fail, of so many (the upper half of @packed) of so many pages. */
+static long map_so_often_in_vain(long packed)
+{
+	long i, pages = packed & 0xffffffff, n = 0;
+
+	for (i = 0; i < packed >> 32; i++)
+		if (map_anon_of(pages) == -ENOMEM)
+			n++;
+	return n;
+}
+
+/* How often other CPUs have called functions on CPU @cpu. */
+static long long calls_on(int cpu)
+{
+	char line[1024], *at;
+	long long n = -1;
+	FILE *file = fopen("/proc/interrupts", "re");
+
+	while (file && fgets(line, sizeof(line), file)) {
+		at = strstr(line, "CAL:");
+		if (!at)
+			continue;
+		for (at += 4, cpu++; cpu; cpu--)
+			n = strtoll(at, &at, 10);
+		break;
+	}
+	if (file)
+		fclose(file);
+	return n;
+}
+
+/*
+ * Catches: a request for more than the machine has takes what other groups have in
+ * stock, at each try.
+ */
+TEST_F(ubc, request_that_is_too_large_leaves_others_alone)
+{
+	struct worker *w = own_memory(self->group), *neighbour;
+	char policy[] = "/proc/sys/vm/overcommit_memory";
+	char *other = cg_new(self->top, "other");
+	long most = commit_limit() * 255;
+	const long tries = bc_rounds(2000);
+	long long before;
+
+	neighbour = own_memory(other);
+	ASSERT_TRUE(w && neighbour);
+	ASSERT_EQ(0, call(w, pin_to_cpu, 0));
+	ASSERT_EQ(0, call(neighbour, pin_to_cpu, 1));
+	ASSERT_EQ(0, bc_write_file(policy, "2"));
+	before = calls_on(bc_cpu(1));
+	EXPECT_LE(0, before);
+	/* It has some in stock most of the time; it does not sleep. */
+	start(neighbour, map_and_unmap, 100 * tries);
+	EXPECT_EQ(tries, call(w, map_so_often_in_vain, tries << 32 | most));
+	EXPECT_GT(before + tries / 4, calls_on(bc_cpu(1)));
+	EXPECT_EQ(0, bc_write_file(policy, "0"));
+	worker_end(w);
+	worker_kill(neighbour);
+	EXPECT_SOON(0, usage(self->top, "privvmpages"));
+}
+
 /* A socket cannot be mapped, which is found out after the old mapping has gone. */
 static long replace_in_vain(long pages)
 {
@@ -2018,6 +2582,84 @@ TEST_F(ubc, replacement_that_fails_returns_all)
 	}
 	worker_end(w);
 	EXPECT_EQ(0, usage(self->group, key));
+}
+
+#define HUGE (512 * PAGE)
+#define SPREAD 64
+
+/* A page in each of many page tables. */
+static long map_spread(long unused)
+{
+	long err, i;
+
+	(void)unused;
+	err = map(SPREAD * HUGE, PROT_READ | PROT_WRITE,
+		  MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	if (err)
+		return err;
+	madvise((void *)made[nmade - 1], SPREAD * HUGE, MADV_NOHUGEPAGE);
+	for (i = 0; i < SPREAD; i++)
+		*(volatile char *)(made[nmade - 1] + i * HUGE) = 1;
+	return 0;
+}
+
+/* To where none of them fits, by @pages larger. */
+static long move_spread(long pages)
+{
+	char *old = (char *)made[nmade - 1], *room, *new;
+	size_t len = SPREAD * HUGE + pages * PAGE;
+
+	room = mmap(NULL, len + HUGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS,
+		    -1, 0);
+	if (room == MAP_FAILED)
+		return -errno;
+	new = mremap(old, SPREAD * HUGE, len, MREMAP_MAYMOVE | MREMAP_FIXED,
+		     room + ((long)(old - room) & (HUGE - 1)) + 7 * PAGE);
+	if (new == MAP_FAILED)
+		return -errno;
+	made[nmade - 1] = (long)new;
+	return 0;
+}
+
+/*
+ * An mremap(2) that grows and fails in the midst of its page tables. Catches: what
+ * it grew by stays charged, and accounted for the machine.
+ */
+TEST_F(ubc, move_that_fails_returns_all)
+{
+	struct worker *w = own_memory(self->group);
+	const char *key = "privvmpages";
+	char *kmem, text[32];
+	long long before;
+	char cg[PATH_MAX];
+	int i;
+
+	ASSERT_NE(NULL, w);
+	kmem = bc_mount_v1("kmem");
+	ASSERT_NE(NULL, kmem);
+	snprintf(cg, sizeof(cg), "%s/move", kmem);
+	ASSERT_EQ(0, mkdir(cg, 0755));
+	ASSERT_EQ(0, cg_attach(cg, w->pid));
+	ASSERT_EQ(0, call(w, map_spread, 0));
+	before = usage(self->group, key);
+	EXPECT_EQ(accounted(w->pid), before);
+	/* A few of the page tables that it takes. */
+	snprintf(text, sizeof(text), "%lld",
+		 cg_get(cg, "kmem.usage_in_bytes") + SPREAD / 2 * PAGE);
+	ASSERT_EQ(0, cg_write(cg, "kmem.barrier_in_bytes", text));
+	for (i = 0; i < 3; i++) {
+		EXPECT_EQ(-ENOMEM, call(w, move_spread, 1000));
+		EXPECT_EQ(accounted(w->pid), usage(self->group, key));
+		EXPECT_EQ(before, usage(self->group, key));
+	}
+	ASSERT_EQ(0, cg_write(cg, "kmem.barrier_in_bytes", "-1"));
+	EXPECT_EQ(0, call(w, move_spread, 1000));
+	EXPECT_EQ(before + 1000, usage(self->group, key));
+	EXPECT_EQ(accounted(w->pid), before + 1000);
+	worker_end(w);
+	EXPECT_EQ(0, usage(self->group, key));
+	EXPECT_SOON(0, rmdir(cg));
+	EXPECT_EQ(0, bc_umount(kmem));
 }
 
 static long eat_stack(long pages)
@@ -2424,6 +3066,62 @@ TEST_F(ubc, locks_of_fork_and_exec)
 	worker_end(taker);
 }
 
+/* A ring gets a ring of buffers and loses it, @rounds times. */
+static long register_buffer_rings(long rounds)
+{
+	struct io_uring_buf_reg reg = {
+		.ring_addr = (unsigned long)buffer.iov_base,
+		.ring_entries = BATCH / sizeof(struct io_uring_buf),
+	};
+	struct io_uring_params params = { };
+	int fd = syscall(SYS_io_uring_setup, 1, &params);
+	long err = 0;
+
+	if (fd < 0)
+		return -errno;
+	while (rounds-- && !err)
+		if (syscall(SYS_io_uring_register, fd,
+			    IORING_REGISTER_PBUF_RING, &reg, 1) ||
+		    syscall(SYS_io_uring_register, fd,
+			    IORING_UNREGISTER_PBUF_RING, &reg, 1))
+			err = -errno;
+	close(fd);
+	return err;
+}
+
+/* Areas of the kernel's address space that map pages of other owners. */
+static int mapped_areas(void)
+{
+	FILE *file = fopen("/proc/vmallocinfo", "re");
+	char line[512];
+	int n = 0;
+
+	if (!file)
+		return -errno;
+	while (fgets(line, sizeof(line), file))
+		n += !!strstr(line, " vmap");
+	fclose(file);
+	return n;
+}
+
+/* Catches: a charge that is not returned, or a mapping of the kernel's that stays. */
+TEST_F(ubc, buffer_ring_that_is_unregistered)
+{
+	struct worker *w = own_memory(self->group);
+	const char *key = "lockedpages";
+	const int rounds = 200;
+	int before;
+
+	w = worker_after(w, setup_buffer, 0);
+	ASSERT_NE(NULL, w);
+	before = mapped_areas();
+	EXPECT_LE(0, before);
+	EXPECT_EQ(0, call(w, register_buffer_rings, rounds));
+	EXPECT_EQ(0, usage(self->group, key));
+	EXPECT_GT(before + rounds / 2, mapped_areas());
+	worker_end(w);
+}
+
 /* Opens and closes as many as it gets, @rounds times. */
 static long hammer_inotify(long rounds)
 {
@@ -2507,15 +3205,6 @@ TEST_F(ubc, race_for_the_first_account)
 			EXPECT_EQ(0, finish(w[i]));
 	}
 	EXPECT_EQ(0, usage(self->top, "numinotify"));
-}
-
-static long map_and_unmap(long rounds)
-{
-	long err = 0;
-
-	while (rounds-- && !err)
-		err = make_anon(0) ?: make_shared(0) ?: drop_map(0) ?: drop_map(0);
-	return err;
 }
 
 /*
