@@ -9,6 +9,7 @@
  */
 
 #include <linux/kernel.h>
+#include <linux/preempt.h>
 #include <linux/sched.h>
 
 #include "internal.h"
@@ -28,7 +29,8 @@ static void res_slot_unpin(struct res_slot_info *info)
 /*
  * Sums up what CPUs have in stock of @counter, and adds to @stat what is
  * counted there. A slot that is pinned stays in the list, so that the reader
- * finds the next one.
+ * finds the next one. It cannot be opened for another group meanwhile: so the
+ * reader is not preempted on its way, which is as long as there are CPUs.
  */
 static u64 res_counter_stock(struct res_counter *counter, struct res_stat *stat)
 {
@@ -38,6 +40,7 @@ static u64 res_counter_stock(struct res_counter *counter, struct res_stat *stat)
 
 	if (hlist_empty(&counter->slots))
 		return 0;
+	preempt_disable();
 	raw_spin_lock_irqsave(&counter->lock, flags);
 	info = hlist_entry_safe(counter->slots.first, struct res_slot_info, node);
 	if (info)
@@ -66,6 +69,7 @@ static u64 res_counter_stock(struct res_counter *counter, struct res_stat *stat)
 		raw_spin_lock_irqsave(&counter->lock, flags);
 	}
 	raw_spin_unlock_irqrestore(&counter->lock, flags);
+	preempt_enable();
 	return sum;
 }
 
