@@ -27,6 +27,7 @@
  * A charge can be refused in any context, and by many CPUs at a time. It counts
  * the event and puts the group on a list, without a lock; a work item writes the
  * log and wakes up tasks that poll. Events that come until then share one wake-up.
+ * The work item rests in between, as no group's task pays for it.
  */
 
 #define pr_fmt(fmt) "bc: " fmt
@@ -36,12 +37,14 @@
 #include <linux/err.h>
 #include <linux/init.h>
 #include <linux/irq_work.h>
+#include <linux/jiffies.h>
 #include <linux/minmax.h>
 #include <linux/moduleparam.h>
 #include <linux/mutex.h>
 #include <linux/ratelimit.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
+#include <linux/timekeeping.h>
 #include <linux/user_namespace.h>
 #include <linux/workqueue.h>
 
@@ -156,10 +159,23 @@ static void bc_tell(struct beancounter *bc)
 		cgroup_file_notify(&p->group->events_file);
 }
 
+/*
+ * After a run, the work item rests for so many times as long, but not longer than that:
+ * groups wait for what it drains. Runs are short: what is less than a tick adds up,
+ * and the rest comes later.
+ */
+#define BC_WORK_REST		9
+#define BC_WORK_REST_MAX	(100 * (s64)NSEC_PER_MSEC)
+
+/* When the last rest ends, by ktime_get_ns(). */
+static atomic64_t bc_work_at;
+
 static void bc_deferred_work(struct work_struct *work)
 {
+	const s64 start = ktime_get_ns();
 	struct beancounter *bc, *next;
 	struct bc_resource_state *state;
+	s64 rest;
 
 	llist_for_each_entry_safe(bc, next, llist_del_all(&bc_deferred),
 				  deferred) {
@@ -184,14 +200,19 @@ static void bc_deferred_work(struct work_struct *work)
 		if (atomic_xchg(&state->drain, 0))
 			res_root_drain(&state->root);
 	}
+	rest = min(BC_WORK_REST * ((s64)ktime_get_ns() - start), BC_WORK_REST_MAX);
+	atomic64_set(&bc_work_at, max(start, atomic64_read(&bc_work_at)) + rest);
 }
 
-static DECLARE_WORK(bc_work, bc_deferred_work);
+static DECLARE_DELAYED_WORK(bc_work, bc_deferred_work);
 
 /* Queueing a work item takes a lock, which irq_work lets us do later. */
 static void bc_kick(struct irq_work *unused)
 {
-	queue_work(system_unbound_wq, &bc_work);
+	const s64 rest = atomic64_read(&bc_work_at) - (s64)ktime_get_ns();
+
+	queue_delayed_work(system_unbound_wq, &bc_work,
+			   rest > 0 ? nsecs_to_jiffies(rest) : 0);
 }
 
 static DEFINE_IRQ_WORK(bc_irq_work, bc_kick);
