@@ -68,17 +68,16 @@ static bool memcg_kmem_has_room(void *arg)
 }
 
 static bool memcg_kmem_reclaim(struct mem_cgroup *memcg,
-			       struct memcg_kmem_room *room, u64 want, bool debt,
-			       bool insist)
+			       struct memcg_kmem_room *room, u64 want,
+			       enum kmem_use use)
 {
-	const struct kmem_pass pass = {
+	struct kmem_pass pass = {
 		.room = &memcg->kmem_room,
 		.want = want,
 		.memcg = memcg,
 		.enough = memcg_kmem_has_room,
 		.arg = room,
-		.debt = debt,
-		.insist = insist,
+		.use = use,
 	};
 
 	return kmem_make_room(&pass);
@@ -102,8 +101,9 @@ static bool memcg_kmem_make_room(struct page_counter *full, gfp_t gfp,
 	 */
 	if (!kmem_room_pauses(&memcg->kmem_room))
 		drain_all_stock(memcg);
-	return memcg_kmem_reclaim(memcg, &room, (u64)nr_pages << PAGE_SHIFT, false,
-				  false);
+	return memcg_kmem_reclaim(memcg, &room, ((u64)nr_pages << PAGE_SHIFT) +
+				  kmem_room_more((u64)max << PAGE_SHIFT),
+				  KMEM_FOR_CHARGE);
 }
 
 /* Whether a charge is for the current task's own group: with a scope or without. */
@@ -172,7 +172,7 @@ static unsigned long memcg_kmem_pay_for(struct mem_cgroup *memcg)
 		return 0;
 	if (kmem_may_make_room()) {
 		memcg_kmem_reclaim(memcg, &room, (u64)(usage - max) << PAGE_SHIFT,
-				   true, false);
+				   KMEM_FOR_DEBT);
 		usage = page_counter_read(&memcg->kmem);
 	}
 	if (usage <= max)
@@ -220,6 +220,7 @@ int memcg_kmem_set_max(struct mem_cgroup *memcg, unsigned long max)
 {
 	struct memcg_kmem_room room = { .counter = &memcg->kmem, .most = max };
 	int retries = MEMCG_KMEM_LIMIT_RETRIES;
+	unsigned long usage;
 	int err;
 
 	for (;;) {
@@ -238,9 +239,10 @@ int memcg_kmem_set_max(struct mem_cgroup *memcg, unsigned long max)
 		if (!err || !retries--)
 			return err;
 		drain_all_stock_wait(memcg);
+		usage = page_counter_read(&memcg->kmem);
 		memcg_kmem_reclaim(memcg, &room,
-				   (u64)page_counter_read(&memcg->kmem) << PAGE_SHIFT,
-				   false, true);
+				   (u64)(usage - min(usage, max)) << PAGE_SHIFT,
+				   KMEM_FOR_LIMIT);
 	}
 }
 

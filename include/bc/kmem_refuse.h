@@ -175,7 +175,7 @@ static inline bool bc_refused_leave(bool outer)
  * Faults nest: what handles one may touch user memory.
  *
  * Context: Task context.
- * Return: For bc_fault_leave(): the bits of the fault around this one.
+ * Return: For bc_fault_leave(): what the task had of the fault around this one.
  */
 static inline unsigned int bc_fault_enter(void)
 {
@@ -183,9 +183,9 @@ static inline unsigned int bc_fault_enter(void)
 
 #ifdef CONFIG_KMEM_REFUSE
 	if (static_branch_unlikely(&kmem_refuse_key)) {
-		outer = current->bc_fault | current->bc_refused << 1;
-		current->bc_refused = false;
+		outer = current->bc_fault | current->bc_refused << 8;
 		current->bc_fault = true;
+		current->bc_refused = false;
 	}
 #endif
 	return outer;
@@ -209,8 +209,8 @@ static inline vm_fault_t bc_fault_leave(vm_fault_t fault, unsigned int outer)
 	if (static_branch_unlikely(&kmem_refuse_key)) {
 		if (current->bc_refused && (fault & VM_FAULT_OOM))
 			fault = kmem_fault_error(fault);
-		current->bc_fault = outer & 1;
-		current->bc_refused |= outer >> 1;
+		current->bc_fault = outer;
+		current->bc_refused |= outer >> 8;
 	}
 #endif
 	return fault;

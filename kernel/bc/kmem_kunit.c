@@ -896,8 +896,16 @@ static void pauses(struct kunit *test)
 
 static unsigned long count_pass(const struct kmem_pass *pass, int priority)
 {
-	(*(int *)pass->arg)++;
+	*(int *)pass->arg += priority == DEF_PRIORITY;
 	return 0;
+}
+
+/* As if so little had taken all the time that there is. */
+static unsigned long run_out_of_time(const struct kmem_pass *pass, int priority)
+{
+	(*(int *)pass->arg)++;
+	((struct kmem_pass *)pass)->until = jiffies;
+	return 1;
 }
 
 static bool never_enough(void *arg)
@@ -918,7 +926,8 @@ static void pauses_end(struct kunit *test)
 		.shrink = count_pass,
 		.enough = never_enough,
 		.arg = &passes,
-		.debt = true,
+		.use = KMEM_FOR_DEBT,
+		.want = 1,
 	};
 	bool outer;
 
@@ -931,18 +940,42 @@ static void pauses_end(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, kmem_make_room(&pass));
 	KUNIT_EXPECT_EQ(test, passes, 2);
 
-	pass.debt = false;
+	pass.use = KMEM_FOR_CHARGE;
 	room.not_before = jiffies + LONG_MIN + HZ;
 	KUNIT_EXPECT_FALSE(test, kmem_make_room(&pass));
-	KUNIT_EXPECT_EQ(test, passes, 5);
+	KUNIT_EXPECT_EQ(test, passes, 3);
 	KUNIT_EXPECT_FALSE(test, kmem_make_room(&pass));
-	KUNIT_EXPECT_EQ(test, passes, 5);
+	KUNIT_EXPECT_EQ(test, passes, 3);
 
 	kmem_room_init(&room);
 	outer = bc_hurry_begin();
 	KUNIT_EXPECT_FALSE(test, kmem_make_room(&pass));
 	bc_hurry_end(outer);
-	KUNIT_EXPECT_EQ(test, passes, 6);
+	KUNIT_EXPECT_EQ(test, passes, 4);
+}
+
+/*
+ * A pass for a charge ends when its time is over, as its task may have locks. Catches:
+ * one that goes on until there is nothing to give up.
+ */
+static void charges_have_little_time(struct kunit *test)
+{
+	int steps = 0;
+	struct kmem_room room;
+	struct kmem_pass pass = {
+		.room = &room,
+		.shrink = run_out_of_time,
+		.enough = never_enough,
+		.arg = &steps,
+		.want = SZ_1M,
+	};
+
+	kmem_room_init(&room);
+	KUNIT_EXPECT_FALSE(test, kmem_make_room(&pass));
+	KUNIT_EXPECT_EQ(test, steps, 1);
+	room.not_before = jiffies;
+	KUNIT_EXPECT_FALSE(test, kmem_make_room(&pass));
+	KUNIT_EXPECT_EQ(test, steps, 2);
 }
 
 /* Refused before pages are looked for; a charge without pages is returned. */
@@ -1069,6 +1102,7 @@ static struct kunit_case kmem_test_cases[] = {
 	KUNIT_CASE(default_barrier),
 	KUNIT_CASE(pauses),
 	KUNIT_CASE(pauses_end),
+	KUNIT_CASE(charges_have_little_time),
 	KUNIT_CASE(refused_pages),
 	KUNIT_CASE(faults),
 	KUNIT_CASE(removed_group),

@@ -39,9 +39,6 @@
 #include "internal.h"
 #include "kmem.h"
 
-/* A pass makes room for more than one charge. */
-#define KMEM_ROOM_MORE		SZ_64K
-
 /* So many unused objects are looked at: under a lock, of a super block, in all. */
 #define KMEM_SCAN_BATCH		64
 #define KMEM_SCAN_SUPER		8192
@@ -53,9 +50,6 @@
  */
 #define KMEM_SCAN_COST		16
 #define KMEM_SCAN_SKIP		64
-
-/* Rather less than an unused object takes. */
-#define KMEM_OBJECT_SIZE	128
 
 /* The function that the shrinkers of super blocks have, and no others. */
 static unsigned long (*kmem_super_shrink)(struct shrinker *shrinker,
@@ -163,6 +157,7 @@ static bool kmem_super_trylock(struct super_block *sb)
 }
 
 struct kmem_scan {
+	const struct kmem_pass	*pass;
 	struct shrink_control	sc;
 	long			left;
 	unsigned long		freed;
@@ -172,24 +167,39 @@ struct kmem_scan {
 static bool kmem_scan_ends(const struct kmem_scan *scan)
 {
 	return scan->left <= 0 || scan->freed >= scan->target ||
-	       fatal_signal_pending(current);
+	       kmem_pass_ends(scan->pass);
 }
 
-/* One list of @sb: unused dentries, or inodes. */
+/*
+ * One list of @sb: unused dentries, or inodes. Other tasks may want to unmount, or to
+ * mount: they wait for a batch.
+ */
 static void kmem_scan_lru(struct kmem_scan *scan, struct super_block *sb,
 			  struct list_lru *lru, int priority,
 			  long (*prune)(struct super_block *sb,
 					struct shrink_control *sc))
 {
-	long nr = list_lru_shrink_count(lru, &scan->sc);
+	long nr = 1;
+	bool first;
 
-	nr = min(DIV_ROUND_UP(nr, 1 << priority), KMEM_SCAN_SUPER);
-	for (; nr > 0 && !kmem_scan_ends(scan); nr -= KMEM_SCAN_BATCH) {
+	for (first = true; nr > 0 && !kmem_scan_ends(scan); first = false) {
+		if (!kmem_super_trylock(sb))
+			return;
+		if (first) {
+			nr = list_lru_shrink_count(lru, &scan->sc);
+			nr = min(DIV_ROUND_UP(nr, 1 << priority), KMEM_SCAN_SUPER);
+		}
+		if (!nr) {
+			up_read(&sb->s_umount);
+			return;
+		}
 		scan->sc.nr_to_scan = min(nr, KMEM_SCAN_BATCH);
 		scan->sc.nr_scanned = scan->sc.nr_to_scan;
 		scan->left -= scan->sc.nr_to_scan;
 		scan->freed += prune(sb, &scan->sc);
+		up_read(&sb->s_umount);
 		cond_resched();
+		nr -= KMEM_SCAN_BATCH;
 	}
 }
 
@@ -198,8 +208,6 @@ static void kmem_scan_super(struct kmem_scan *scan, struct super_block *sb,
 {
 	int nid;
 
-	if (!kmem_super_trylock(sb))
-		return;
 	/* Dentries first: they hold inodes. */
 	for_each_online_node(nid) {
 		scan->sc.nid = nid;
@@ -208,7 +216,6 @@ static void kmem_scan_super(struct kmem_scan *scan, struct super_block *sb,
 		kmem_scan_lru(scan, sb, &sb->s_inode_lru, priority,
 			      prune_icache_sb);
 	}
-	up_read(&sb->s_umount);
 }
 
 /*
@@ -258,6 +265,7 @@ static unsigned long kmem_shrink_own(const struct kmem_pass *pass, int priority)
 {
 	struct kmem_giver *giver = pass->arg;
 	struct kmem_scan scan = {
+		.pass = pass,
 		.sc = { .gfp_mask = GFP_KERNEL, .memcg = giver->memcg, },
 		.left = KMEM_SCAN_PASS,
 		.target = div_u64(pass->want, KMEM_OBJECT_SIZE) + 1,
@@ -282,6 +290,11 @@ static unsigned long kmem_shrink_own(const struct kmem_pass *pass, int priority)
 }
 
 /* Room */
+
+static struct kmem_room *kmem_room(struct beancounter *bc)
+{
+	return &container_of(bc, struct kmem_group, one.bc)->room;
+}
 
 static bool kmem_has_room(void *arg)
 {
@@ -311,6 +324,7 @@ static struct mem_cgroup *kmem_get_memcg(struct beancounter *bc,
 	struct mem_cgroup *memcg;
 
 	pass->shrink = kmem_shrink_own;
+	pass->memcg = NULL;
 	if (mem_cgroup_disabled())
 		return NULL;
 	css = cgroup_get_e_css(bc->group->css.cgroup, &memory_cgrp_subsys);
@@ -344,7 +358,7 @@ static bool kmem_reclaim(struct kmem_giver *giver, struct kmem_pass *pass)
 	bool room;
 
 	giver->memcg = kmem_get_memcg(giver->bc, pass);
-	pass->room = &container_of(giver->bc, struct kmem_group, one.bc)->room;
+	pass->room = kmem_room(giver->bc);
 	pass->arg = giver;
 	room = kmem_make_room(pass);
 	mem_cgroup_put(giver->memcg);
@@ -365,10 +379,10 @@ bool kmem_limit_hit(struct beancounter *bc, const struct res_refusal *refusal,
 {
 	struct kmem_giver giver = { .bc = bc, };
 	struct kmem_pass pass = {
-		.want = refusal->n + KMEM_ROOM_MORE,
+		.want = refusal->n + kmem_room_more(refusal->bound),
 		.enough = kmem_has_room,
-		/* Not a charge but a reservation that is lowered: that is rare. */
-		.insist = !refusal->n,
+		/* Not a charge but a reservation that is lowered. */
+		.use = refusal->n ? KMEM_FOR_CHARGE : KMEM_FOR_LIMIT,
 	};
 	struct res_owner *active = kmem_active();
 
@@ -391,7 +405,7 @@ static unsigned long kmem_pay_for(struct beancounter *bc, enum bc_severity sever
 	struct kmem_pass pass = {
 		.want = excess + KMEM_ROOM_MORE,
 		.enough = kmem_has_paid,
-		.debt = true,
+		.use = KMEM_FOR_DEBT,
 	};
 
 	if (excess && kmem_may_make_room()) {
@@ -437,7 +451,7 @@ int kmem_init(struct beancounter *bc)
 {
 	struct path root;
 
-	kmem_room_init(&container_of(bc, struct kmem_group, one.bc)->room);
+	kmem_room_init(kmem_room(bc));
 	/* The shrinkers of all super blocks have the same function. */
 	get_fs_root(current->fs, &root);
 	WRITE_ONCE(kmem_super_shrink, root.mnt->mnt_sb->s_shrink->scan_objects);

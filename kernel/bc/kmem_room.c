@@ -5,21 +5,28 @@
  * It gives up its own unused objects, and page cache that keeps objects in use. What
  * belongs to other groups stays, however full the group is.
  *
+ * A task that is refused may hold a lock that all others want: rtnl_lock, or that of
+ * a directory. So a pass for its charge has little time. It gives up as much as is
+ * wanted, not all that there is. If its time is over before there is room, the charge
+ * is refused; the next pass has less to do.
+ *
  * Every wait here has a bound. One task makes room for all tasks that are refused; it
  * may come to wait, for a file server in user space when it evicts an inode, or for
  * its turn on a CPU. Another task, which may be that server or hold cgroup_mutex,
  * waits for it once, until kmem_room::busy_until at most, and then has a pass of its
  * own. A task that was killed leaves between the steps of a pass. What was given up
  * is freed a grace period later; the wait for that has a bound, too. A task is in a
- * hurry if tasks of other groups wait for what it holds. It waits for none of this:
- * see bc_hurry_begin().
+ * hurry if tasks of other groups are known to wait for what it holds. It waits for
+ * none of this: see bc_hurry_begin().
  */
 
 #include <linux/completion.h>
 #include <linux/gfp.h>
 #include <linux/jiffies.h>
 #include <linux/memcontrol.h>
+#include <linux/math64.h>
 #include <linux/minmax.h>
+#include <linux/mmzone.h>
 #include <linux/rcupdate.h>
 #include <linux/refcount.h>
 #include <linux/sched/mm.h>
@@ -34,10 +41,21 @@
 /* After a pass that has made no room, none for so long. */
 #define KMEM_ROOM_PAUSE		(HZ / 10)
 
+/*
+ * So long a pass may take: in a hurry; for a charge, as long as dirty throttling may
+ * with locks held; without locks. Its last step may take as long as all before it.
+ */
+#define KMEM_ROOM_TIME_HURRY	max(HZ / 50, 1)
+#define KMEM_ROOM_TIME_CHARGE	max(HZ / 5, 1)
+#define KMEM_ROOM_TIME		(10 * HZ)
+
+/* Of the unused objects: the last part that a short pass gives up. */
+#define KMEM_ROOM_PRIORITY	4
+
 /* So long a task waits for another task's pass. */
 #define KMEM_ROOM_WAIT		max(HZ / 10, 1)
 
-/* So long it waits until what was given up is freed: for a charge; for a limit. */
+/* So long it waits until what was given up is freed: for a debt; for a limit. */
 #define KMEM_GRACE_WAIT		HZ
 #define KMEM_GRACE_WAIT_LONG	(5 * HZ)
 
@@ -51,37 +69,64 @@
 #define KMEM_ROOM_PAGES_LAST	8192
 #define KMEM_BYTES_PER_PAGE	64
 
-/* Gives up unused objects of @memcg and all below. */
-static unsigned long kmem_shrink_memcg(struct mem_cgroup *memcg, int priority)
+/* For a debt, or by a task in a hurry: such a pass does less. */
+static bool kmem_pass_is_short(const struct kmem_pass *pass)
 {
-	struct mem_cgroup *m = mem_cgroup_iter(memcg, NULL, NULL);
+	return pass->use == KMEM_FOR_DEBT || current->bc_hurries;
+}
+
+/* When a pass that begins now is to be over. */
+static unsigned long kmem_pass_until(const struct kmem_pass *pass)
+{
+	if (current->bc_hurries)
+		return jiffies + KMEM_ROOM_TIME_HURRY;
+	if (pass->use == KMEM_FOR_CHARGE)
+		return jiffies + KMEM_ROOM_TIME_CHARGE;
+	return jiffies + KMEM_ROOM_TIME;
+}
+
+/**
+ * kmem_pass_ends() - whether a pass is to end, even if there is no room yet
+ * @pass: the pass
+ *
+ * Context: Task context.
+ */
+bool kmem_pass_ends(const struct kmem_pass *pass)
+{
+	return time_after_eq(jiffies, pass->until) || fatal_signal_pending(current);
+}
+
+/* Gives up unused objects of the memcg of @pass and all below. */
+static unsigned long kmem_shrink_memcg(const struct kmem_pass *pass, int priority)
+{
+	struct mem_cgroup *m = mem_cgroup_iter(pass->memcg, NULL, NULL);
 	unsigned long freed = 0;
 	int nid;
 
 	while (m) {
 		for_each_online_node(nid)
 			freed += shrink_slab(GFP_KERNEL, nid, m, priority);
-		if (fatal_signal_pending(current)) {
-			mem_cgroup_iter_break(memcg, m);
+		if (kmem_pass_ends(pass)) {
+			mem_cgroup_iter_break(pass->memcg, m);
 			break;
 		}
 		cond_resched();
-		m = mem_cgroup_iter(memcg, m, NULL);
+		m = mem_cgroup_iter(pass->memcg, m, NULL);
 	}
 	return freed;
-}
-
-/* Of one step: for a debt, or by a task in a hurry. */
-static bool kmem_pass_is_short(const struct kmem_pass *pass)
-{
-	return pass->debt || current->bc_hurries;
 }
 
 static unsigned long kmem_shrink(const struct kmem_pass *pass, int priority)
 {
 	if (pass->shrink)
 		return pass->shrink(pass, priority);
-	return kmem_shrink_memcg(pass->memcg, priority);
+	return kmem_shrink_memcg(pass, priority);
+}
+
+/* As many unused objects as have about what is wanted. */
+static bool kmem_shrunk_enough(const struct kmem_pass *pass, unsigned long freed)
+{
+	return freed > div_u64(pass->want, KMEM_OBJECT_SIZE);
 }
 
 /* The pages that keep about as much as is wanted. */
@@ -145,11 +190,17 @@ static void kmem_wait_freed(unsigned long timeout)
 /* Whether there is enough once what was given up is freed. */
 static bool kmem_enough_after(const struct kmem_pass *pass, unsigned long freed)
 {
+	const bool insist = pass->use == KMEM_FOR_LIMIT;
+	const unsigned long now = jiffies;
+	unsigned long wait;
+
 	if (pass->enough(pass->arg))
 		return true;
-	if ((!freed && !pass->insist) || current->bc_hurries)
+	if ((!freed && !insist) || current->bc_hurries ||
+	    time_after_eq(now, pass->until))
 		return false;
-	kmem_wait_freed(pass->insist ? KMEM_GRACE_WAIT_LONG : KMEM_GRACE_WAIT);
+	wait = insist ? KMEM_GRACE_WAIT_LONG : KMEM_GRACE_WAIT;
+	kmem_wait_freed(min(wait, pass->until - now));
 	if (pass->enough(pass->arg))
 		return true;
 	/* Some of it may have been given up on another CPU. */
@@ -158,29 +209,37 @@ static bool kmem_enough_after(const struct kmem_pass *pass, unsigned long freed)
 }
 
 /*
- * First a part of the unused objects is given up. These may be too few, or may only
- * lose the mark that they were used; so more follow, and then all. An inode is not
- * unused while pages of its file are cached, and these have nodes and buffer heads: so
- * some pages go last. A debt is most often for nodes and buffer heads, and is no reason
- * to give up all unused objects. A task in a hurry has no time for more either.
+ * First a small part of the unused objects is given up. These may be too few, or may
+ * only lose the mark that they were used; so more follow, twice as many at each step,
+ * until it is what is wanted, and at last all. An inode is not unused while pages of
+ * its file are cached, and these have nodes and buffer heads: so some pages go last. A
+ * debt is most often for nodes and buffer heads, and is no reason to give up all unused
+ * objects. A task in a hurry has no time for more either.
  */
 static bool kmem_pass(const struct kmem_pass *pass)
 {
-	static const int priorities[] = { 4, 2, 0 };
-	unsigned long freed, pages = kmem_pages_wanted(pass);
-	unsigned int i;
+	const bool is_short = kmem_pass_is_short(pass);
+	const int last = is_short ? KMEM_ROOM_PRIORITY : 0;
+	unsigned long freed = 0, pages = kmem_pages_wanted(pass);
+	int priority;
 
-	if (kmem_pass_is_short(pass)) {
-		freed = kmem_shrink(pass, 4);
-		freed += kmem_shrink_pages(pass, pages);
-		return kmem_enough_after(pass, freed);
-	}
-	for (i = 0; i < ARRAY_SIZE(priorities); i++) {
-		freed = kmem_shrink(pass, priorities[i]);
+	for (priority = DEF_PRIORITY; priority >= last; priority--) {
+		freed += kmem_shrink(pass, priority);
+		if (!kmem_pass_ends(pass) && priority > last &&
+		    !kmem_shrunk_enough(pass, freed))
+			continue;
+		if (is_short)
+			break;
 		if (kmem_enough_after(pass, freed))
 			return true;
-		if (fatal_signal_pending(current))
+		if (kmem_pass_ends(pass))
 			return false;
+		freed = 0;
+	}
+	if (is_short) {
+		if (!kmem_pass_ends(pass))
+			freed += kmem_shrink_pages(pass, pages);
+		return kmem_enough_after(pass, freed);
 	}
 	/*
 	 * Reclaim of pages gives up objects, too, but does not count them. The first
@@ -193,8 +252,7 @@ static bool kmem_pass(const struct kmem_pass *pass)
 		if (kmem_enough_after(pass, freed))
 			return true;
 		pages *= 4;
-	} while (freed && pages <= KMEM_ROOM_PAGES_LAST &&
-		 !fatal_signal_pending(current));
+	} while (freed && pages <= KMEM_ROOM_PAGES_LAST && !kmem_pass_ends(pass));
 	return false;
 }
 
@@ -246,7 +304,7 @@ static bool kmem_pass_pauses(const struct kmem_pass *pass)
 	if (kmem_pass_is_short(pass))
 		return kmem_still_to_come((u32)(READ_ONCE(room->debt_not_before) -
 						(u32)jiffies));
-	return !pass->insist && kmem_room_pauses(room);
+	return pass->use != KMEM_FOR_LIMIT && kmem_room_pauses(room);
 }
 
 /* A pass for a debt or in a hurry does less: a full one may find more. */
@@ -284,7 +342,7 @@ bool kmem_may_make_room(void)
  * Context: Task context, where kmem_may_make_room(); sleeps.
  * Return: Whether there is enough.
  */
-bool kmem_make_room(const struct kmem_pass *pass)
+bool kmem_make_room(struct kmem_pass *pass)
 {
 	struct kmem_room *room = pass->room;
 	unsigned int noreclaim;
@@ -305,6 +363,7 @@ bool kmem_make_room(const struct kmem_pass *pass)
 	}
 	made = pass->enough(pass->arg);
 	if (!made && !kmem_pass_pauses(pass)) {
+		pass->until = kmem_pass_until(pass);
 		fs_reclaim_acquire(GFP_KERNEL);
 		noreclaim = memalloc_noreclaim_save();
 		made = kmem_pass(pass);

@@ -6,12 +6,34 @@
 #define _KERNEL_BC_REFUSE_H
 
 #include <linux/gfp_types.h>
+#include <linux/minmax.h>
+#include <linux/sizes.h>
 #include <linux/types.h>
 
 #include <bc/kmem_refuse.h>
 #include <bc/res_counter.h>
 
 struct mem_cgroup;
+
+/* A pass makes room for more than one charge, by so much at least. */
+#define KMEM_ROOM_MORE		SZ_64K
+
+/* Rather less than an unused object takes. */
+#define KMEM_OBJECT_SIZE	128
+
+/**
+ * enum kmem_use - what a pass makes room for
+ * @KMEM_FOR_CHARGE: a charge that is refused otherwise. The task may hold locks.
+ * @KMEM_FOR_DEBT: memory that was taken already: give up a part of the unused
+ *	objects, and page cache at once
+ * @KMEM_FOR_LIMIT: a limit that is written: run even if the last pass has found
+ *	nothing, and wait longer for what is given up to be freed
+ */
+enum kmem_use {
+	KMEM_FOR_CHARGE,
+	KMEM_FOR_DEBT,
+	KMEM_FOR_LIMIT,
+};
 
 /**
  * struct kmem_pass - a pass over what a group does not use
@@ -22,10 +44,8 @@ struct mem_cgroup;
  *	many; %NULL: those of @memcg and of the memcgs below it are given up
  * @enough: whether there is room now
  * @arg: for @shrink and @enough
- * @debt: pay for memory that was taken already: give up a part of the unused
- *	objects, and page cache at once
- * @insist: for a limit that is written, not for a charge: run even if the last pass
- *	has found nothing, and wait longer for what is given up to be freed
+ * @use: what for
+ * @until: when it ends, in jiffies; kmem_make_room() sets it
  */
 struct kmem_pass {
 	struct kmem_room	*room;
@@ -34,14 +54,29 @@ struct kmem_pass {
 	unsigned long		(*shrink)(const struct kmem_pass *pass, int priority);
 	bool			(*enough)(void *arg);
 	void			*arg;
-	bool			debt;
-	bool			insist;
+	enum kmem_use		use;
+	unsigned long		until;
 };
+
+/**
+ * kmem_room_more() - how much a pass is to give up beside what is asked for
+ * @bound: what is in the way
+ *
+ * Each pass waits for a grace period. So a group that walks directories at its limit
+ * gives up a sixteenth of that at a time.
+ *
+ * Return: Bytes.
+ */
+static inline u64 kmem_room_more(u64 bound)
+{
+	return clamp_t(u64, bound / 16, KMEM_ROOM_MORE, SZ_4M);
+}
 
 void kmem_room_init(struct kmem_room *room);
 bool kmem_room_pauses(const struct kmem_room *room);
 bool kmem_may_make_room(void);
-bool kmem_make_room(const struct kmem_pass *pass);
+bool kmem_pass_ends(const struct kmem_pass *pass);
+bool kmem_make_room(struct kmem_pass *pass);
 
 bool kmem_task_dying(void);
 bool kmem_first_try(gfp_t gfp);
