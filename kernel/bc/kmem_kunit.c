@@ -86,7 +86,7 @@ void kmem_kunit_end_group(struct beancounter *group)
 	/* Wait until its events are reported. */
 	while (bc_test_flag(group, BC_FLAG_DEFERRED))
 		schedule_timeout_uninterruptible(1);
-	__flush_workqueue(system_wq);
+	__flush_workqueue(system_unbound_wq);
 	kmem_cgrp_subsys.css_free(&group->group->css);
 }
 
