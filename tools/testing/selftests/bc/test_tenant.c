@@ -799,7 +799,8 @@ TEST_F(tenant, reads_change_no_number)
 	start(self->tenant, read_job, 4);
 	for (i = 0; i < 50; i++) {
 		EXPECT_LE(HELD + self->own, cg_get(self->other, "usage"));
-		EXPECT_GE(HELD + 10 + 2 * self->own,
+		/* Units that move during a read may be missed in stock. */
+		EXPECT_GE(HELD + 10 + RESERVED / 4 + 2 * self->own,
 			  cg_get(self->other, "usage"));
 		EXPECT_EQ(RESERVED, cg_get(self->other, "reservation"));
 		bc_sleep_ms(1);
