@@ -179,28 +179,23 @@ static void kmem_scan_lru(struct kmem_scan *scan, struct super_block *sb,
 			  long (*prune)(struct super_block *sb,
 					struct shrink_control *sc))
 {
-	long nr = 1;
-	bool first;
+	long nr;
 
-	for (first = true; nr > 0 && !kmem_scan_ends(scan); first = false) {
-		if (!kmem_super_trylock(sb))
-			return;
-		if (first) {
-			nr = list_lru_shrink_count(lru, &scan->sc);
-			nr = min(DIV_ROUND_UP(nr, 1 << priority), KMEM_SCAN_SUPER);
-		}
-		if (!nr) {
-			up_read(&sb->s_umount);
-			return;
-		}
+	if (!kmem_super_trylock(sb))
+		return;
+	nr = list_lru_shrink_count(lru, &scan->sc);
+	nr = min(DIV_ROUND_UP(nr, 1 << priority), KMEM_SCAN_SUPER);
+	for (; nr > 0 && !kmem_scan_ends(scan); nr -= KMEM_SCAN_BATCH) {
 		scan->sc.nr_to_scan = min(nr, KMEM_SCAN_BATCH);
 		scan->sc.nr_scanned = scan->sc.nr_to_scan;
 		scan->left -= scan->sc.nr_to_scan;
 		scan->freed += prune(sb, &scan->sc);
 		up_read(&sb->s_umount);
 		cond_resched();
-		nr -= KMEM_SCAN_BATCH;
+		if (!kmem_super_trylock(sb))
+			return;
 	}
+	up_read(&sb->s_umount);
 }
 
 static void kmem_scan_super(struct kmem_scan *scan, struct super_block *sb,
