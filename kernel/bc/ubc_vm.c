@@ -106,6 +106,17 @@ struct res_owner *ubc_get_other_owner(struct res_owner *owner,
 	return other;
 }
 
+/* From this CPU's stock. */
+static __always_inline bool ubc_charge_owner_stock(struct res_owner *owner, u64 n)
+{
+	bool charged;
+
+	preempt_disable();
+	charged = res_stock_charge(&ubc_stock, owner, n);
+	preempt_enable();
+	return charged;
+}
+
 /* Where the stock has too little, or the group was removed. */
 static noinline int ubc_charge_owner_slow(enum bc_ubc_kind kind, u64 n,
 					  struct res_owner *owner,
@@ -138,12 +149,9 @@ static noinline int ubc_charge_owner_slow(enum bc_ubc_kind kind, u64 n,
  */
 int ubc_charge_owner(enum bc_ubc_kind kind, u64 n, struct res_owner *owner)
 {
-	bool charged;
-
-	preempt_disable();
-	charged = res_stock_charge(&ubc_stock, owner, n);
-	preempt_enable();
-	return charged ? 0 : ubc_charge_owner_slow(kind, n, owner, BC_BARRIER);
+	if (ubc_charge_owner_stock(owner, n))
+		return 0;
+	return ubc_charge_owner_slow(kind, n, owner, BC_BARRIER);
 }
 
 /* privvmpages */
@@ -173,12 +181,7 @@ static bool ubc_vm_exhausted(long pages)
 
 static int ubc_vm_charge(struct res_owner *owner, long pages)
 {
-	bool charged;
-
-	preempt_disable();
-	charged = res_stock_charge(&ubc_stock, owner, pages);
-	preempt_enable();
-	if (likely(charged))
+	if (likely(ubc_charge_owner_stock(owner, pages)))
 		return 0;
 	if (ubc_vm_exhausted(pages))
 		return -ENOMEM;
