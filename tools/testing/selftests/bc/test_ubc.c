@@ -772,42 +772,49 @@ static long setup_buffer(long unused)
 	return err;
 }
 
-static long make_ring(long i)
+static int new_ring(void)
 {
 	struct io_uring_params params = { };
 	int fd = syscall(SYS_io_uring_setup, 1, &params);
+
+	return fd < 0 ? -errno : fd;
+}
+
+static long make_ring_with(unsigned int opcode, const void *arg)
+{
+	int fd = new_ring();
 	long err;
 
-	(void)i;
 	if (fd < 0)
-		return -errno;
-	if (!syscall(SYS_io_uring_register, fd, IORING_REGISTER_BUFFERS, &buffer, 1))
+		return fd;
+	if (!syscall(SYS_io_uring_register, fd, opcode, arg, 1))
 		return push(fd);
 	err = -errno;
 	close(fd);
 	return err;
 }
 
-/* It is pinned by the ring, as an array of buffers that can be had. */
-static long make_buffer_ring(long i)
+static long make_ring(long i)
 {
-	struct io_uring_buf_reg reg = {
+	(void)i;
+	return make_ring_with(IORING_REGISTER_BUFFERS, &buffer);
+}
+
+/* It is pinned by the ring, as an array of buffers that can be had. */
+static struct io_uring_buf_reg buffer_ring(void)
+{
+	return (struct io_uring_buf_reg) {
 		.ring_addr = (unsigned long)buffer.iov_base,
 		.ring_entries = BATCH / sizeof(struct io_uring_buf),
 	};
-	struct io_uring_params params = { };
-	int fd = syscall(SYS_io_uring_setup, 1, &params);
-	long err;
+}
+
+static long make_buffer_ring(long i)
+{
+	const struct io_uring_buf_reg reg = buffer_ring();
 
 	(void)i;
-	if (fd < 0)
-		return -errno;
-	if (!syscall(SYS_io_uring_register, fd, IORING_REGISTER_PBUF_RING,
-		     &reg, 1))
-		return push(fd);
-	err = -errno;
-	close(fd);
-	return err;
+	return make_ring_with(IORING_REGISTER_PBUF_RING, &reg);
 }
 
 /* The ring itself is in it: entries to submit, and what was completed. */
@@ -1936,21 +1943,25 @@ TEST_F(ubc, locks_count_as_the_kernel_lists_them)
 
 static int listener;
 
-static long setup_listener(long unused)
+/* At @addr, which then has the port, too. */
+static long listen_at(void *addr, socklen_t len, int protocol)
+{
+	listener = socket(((struct sockaddr *)addr)->sa_family,
+			  SOCK_STREAM | SOCK_CLOEXEC, protocol);
+	if (listener < 0 || bind(listener, addr, len) || listen(listener, 16) ||
+	    getsockname(listener, addr, &len))
+		return -errno;
+	return 0;
+}
+
+static long setup_listener(long protocol)
 {
 	struct sockaddr_in addr = {
 		.sin_family = AF_INET,
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
 	};
-	socklen_t len = sizeof(addr);
 
-	(void)unused;
-	listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (listener < 0 || bind(listener, (void *)&addr, sizeof(addr)) ||
-	    listen(listener, 16) ||
-	    getsockname(listener, (void *)&addr, &len))
-		return -errno;
-	return ntohs(addr.sin_port);
+	return listen_at(&addr, sizeof(addr), protocol) ?: ntohs(addr.sin_port);
 }
 
 static long accept_one(long unused)
@@ -1967,6 +1978,21 @@ static int loopback_up(void)
 
 	close(fd);
 	return err;
+}
+
+/* The two that wait, of four; then the listener and all of them go. */
+static void accept_two(struct __test_metadata *_metadata, const char *group,
+		       const char *key, struct worker *w, const int fd[4])
+{
+	int i;
+
+	EXPECT_EQ(0, call(w, accept_one, 0));
+	EXPECT_EQ(0, call(w, accept_one, 0));
+	EXPECT_EQ(3, usage(group, key));
+	for (i = 0; i < 4; i++)
+		close(fd[i]);
+	worker_end(w);
+	EXPECT_SOON(0, usage(group, key));
 }
 
 /* A connection is the listener's before it is accepted. */
@@ -1998,13 +2024,7 @@ TEST_F(ubc, socket_that_waits_to_be_accepted)
 	EXPECT_SOON(3, usage(self->group, key));
 	EXPECT_LE(1, event(self->group, "events", key, "max") +
 		     event(self->group, "events", key, "barrier"));
-	EXPECT_EQ(0, call(w, accept_one, 0));
-	EXPECT_EQ(0, call(w, accept_one, 0));
-	EXPECT_EQ(3, usage(self->group, key));
-	for (i = 0; i < 4; i++)
-		close(fd[i]);
-	worker_end(w);
-	EXPECT_SOON(0, usage(self->group, key));
+	accept_two(_metadata, self->group, key, w, fd);
 }
 
 static long setup_vsock_listener(long unused)
@@ -2014,15 +2034,9 @@ static long setup_vsock_listener(long unused)
 		.svm_cid = VMADDR_CID_ANY,
 		.svm_port = VMADDR_PORT_ANY,
 	};
-	socklen_t len = sizeof(addr);
 
 	(void)unused;
-	listener = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (listener < 0 || bind(listener, (void *)&addr, sizeof(addr)) ||
-	    listen(listener, 16) ||
-	    getsockname(listener, (void *)&addr, &len))
-		return -errno;
-	return addr.svm_port;
+	return listen_at(&addr, sizeof(addr), 0) ?: addr.svm_port;
 }
 
 /* A kernel thread makes it, and is not charged. */
@@ -2052,30 +2066,7 @@ TEST_F(ubc, vsock_that_waits_to_be_accepted)
 	EXPECT_EQ(3, usage(self->group, key));
 	EXPECT_EQ(2, event(self->group, "events", key, "max") +
 		     event(self->group, "events", key, "barrier"));
-	EXPECT_EQ(0, call(w, accept_one, 0));
-	EXPECT_EQ(0, call(w, accept_one, 0));
-	EXPECT_EQ(3, usage(self->group, key));
-	for (i = 0; i < 4; i++)
-		close(fd[i]);
-	worker_end(w);
-	EXPECT_SOON(0, usage(self->group, key));
-}
-
-static long setup_sctp_listener(long unused)
-{
-	struct sockaddr_in addr = {
-		.sin_family = AF_INET,
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-	};
-	socklen_t len = sizeof(addr);
-
-	(void)unused;
-	listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_SCTP);
-	if (listener < 0 || bind(listener, (void *)&addr, sizeof(addr)) ||
-	    listen(listener, 16) ||
-	    getsockname(listener, (void *)&addr, &len))
-		return -errno;
-	return ntohs(addr.sin_port);
+	accept_two(_metadata, self->group, key, w, fd);
 }
 
 static long listener_fd(long unused)
@@ -2109,7 +2100,7 @@ TEST_F(ubc, socket_is_of_the_group_that_listens)
 	taker = worker_new(other);
 	ASSERT_TRUE(w && taker);
 	ASSERT_EQ(0, loopback_up());
-	port = call(w, setup_sctp_listener, 0);
+	port = call(w, setup_listener, IPPROTO_SCTP);
 	ASSERT_LT(0, port);
 	addr.sin_port = htons(port);
 	ASSERT_EQ(0, call(taker, take_listener, (long)w->pid << 16 |
@@ -3070,16 +3061,12 @@ TEST_F(ubc, locks_of_fork_and_exec)
 /* A ring gets a ring of buffers and loses it, @rounds times. */
 static long register_buffer_rings(long rounds)
 {
-	struct io_uring_buf_reg reg = {
-		.ring_addr = (unsigned long)buffer.iov_base,
-		.ring_entries = BATCH / sizeof(struct io_uring_buf),
-	};
-	struct io_uring_params params = { };
-	int fd = syscall(SYS_io_uring_setup, 1, &params);
+	struct io_uring_buf_reg reg = buffer_ring();
+	int fd = new_ring();
 	long err = 0;
 
 	if (fd < 0)
-		return -errno;
+		return fd;
 	while (rounds-- && !err)
 		if (syscall(SYS_io_uring_register, fd,
 			    IORING_REGISTER_PBUF_RING, &reg, 1) ||
