@@ -17,6 +17,9 @@
 
 #include "internal.h"
 
+/* After so many units that its bank had, a counter looks at its path anew. */
+#define RES_LOOK_ANEW	64
+
 /* Charges from the counter's bank alone, if it has enough: one lock. */
 static bool res_bank_charge(struct res_take *take)
 {
@@ -32,6 +35,9 @@ static bool res_bank_charge(struct res_take *take)
 	if (!counter->removed && counter->taken >= counter->used + take->n &&
 	    res_fits(counter->used, take->n, res_bound(counter, BC_BARRIER))) {
 		counter->unsent.charged += take->n;
+		/* A bank that always has enough never looks at the path. */
+		if (counter->unsent.charged % RES_LOOK_ANEW < take->n)
+			WRITE_ONCE(counter->narrow, NULL);
 		res_counter_give(take, counter, take->n, 0);
 		take->owner = counter->owner;
 		link = res_counter_unlinked(counter);
@@ -71,7 +77,13 @@ static int res_charge_object(struct res_take *take)
 	take->stock = res_stock_wanted(counter, READ_ONCE(counter->owner), state);
 	if (!take->stock && res_bank_charge(take))
 		return 0;
-	take->bank = take->stock || (state != RES_SHUT && !READ_ONCE(counter->keep));
+	/*
+	 * The path is looked at anew. What is known of it may be out of date: as
+	 * units return below a reservation, that covers the counter again. With
+	 * interrupts off that may be too much, and is left out if it can be.
+	 */
+	take->bank = take->stock || !irqs_disabled() ||
+		     (state != RES_SHUT && !READ_ONCE(counter->keep));
 	return res_take(take);
 }
 

@@ -253,8 +253,8 @@ static inline u64 res_counter_held(const struct res_counter *counter)
 
 /*
  * The state of the ancestor that was the tightest when the path was looked at
- * last. A hint: should a reservation have come to lie between, some batches
- * are not asked for.
+ * last. A hint: units may have returned below a reservation, which covers
+ * @counter since. The path is looked at anew when units come from above.
  */
 static inline u8 res_path_state(const struct res_counter *counter)
 {

@@ -45,6 +45,54 @@ static void stock_serves_charges(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, told->freed, 2);
 }
 
+/*
+ * A reservation that was used up covers charges again as units return. Catches:
+ * what was found on the path while it was full, and is not looked at anew.
+ */
+static void reservation_covers_anew(struct kunit *test, bool own, u64 n)
+{
+	struct told *told = told_new(test);
+	struct res_counter *top = told_counter(test, told, NULL);
+	struct res_counter *mid = told_counter(test, told, top);
+	struct res_counter *low = told_counter(test, told, mid);
+	const u64 reserved = 1000 * num_online_cpus();
+	u64 charged = 0;
+
+	KUNIT_ASSERT_EQ(test, 0,
+			res_counter_set_limit(top, reserved + 1, true));
+	KUNIT_ASSERT_EQ(test, 0, set_reserved(own ? low : mid, reserved,
+					      RES_LIMIT_KEEP));
+	stay_here(test);
+	must_charge(test, low, reserved + 1);
+	res_counter_drain(low);
+	/* Its bank is opened again. */
+	uncharge(told, low->owner, 2);
+	must_charge(test, low, 2);
+	/* This CPU looks at the path: there is no room above. */
+	uncharge(told, low->owner, 1);
+	KUNIT_EXPECT_FALSE(test, stock_has(told, low, 1));
+	uncharge(told, low->owner, reserved);
+	for (; charged < reserved / 2; charged += n)
+		must_charge(test, low, n);
+	must_charge(test, low, 1);
+	KUNIT_EXPECT_TRUE(test, stock_has(told, low, 1));
+
+	uncharge(told, low->owner, charged + 1);
+	res_counter_remove(low);
+	res_counter_remove(mid);
+	res_counter_remove(top);
+	KUNIT_EXPECT_EQ(test, root_usage(told), 0);
+}
+
+static void stock_comes_back_with_a_reservation(struct kunit *test)
+{
+	/* Less than the bank may keep, and more. */
+	reservation_covers_anew(test, false, 1);
+	reservation_covers_anew(test, false, 500);
+	/* The bank has all that is covered. */
+	reservation_covers_anew(test, true, 1);
+}
+
 /* There are more groups than slots. A group that is at work gets a slot. */
 static void slots_are_for_groups_at_work(struct kunit *test)
 {
@@ -188,6 +236,7 @@ static void no_stock_near_a_bound(struct kunit *test)
 
 static struct kunit_case stock_cases[] = {
 	KUNIT_CASE(stock_serves_charges),
+	KUNIT_CASE(stock_comes_back_with_a_reservation),
 	KUNIT_CASE(slots_are_for_groups_at_work),
 	KUNIT_CASE(stock_can_be_shared),
 	KUNIT_CASE(stock_is_bounded),
