@@ -20,10 +20,9 @@
 
 void __bc_vm_init(bc_ubc_t *vm);
 void __bc_vm_exit(bc_ubc_t *vm);
-int __must_check __bc_vm_enough_memory(bc_ubc_t *vm, struct mm_struct *mm,
-				       long pages);
-void __bc_vm_acct_memory(bc_ubc_t *vm, long pages);
-void __bc_vm_unacct_memory(bc_ubc_t *vm, long pages);
+int __must_check __bc_vm_charge(bc_ubc_t *vm, unsigned long pages);
+void __bc_vm_force_charge(bc_ubc_t *vm, unsigned long pages);
+void __bc_vm_uncharge(bc_ubc_t *vm, unsigned long pages);
 
 /**
  * bc_vm_init() - choose the group that pays for an mm or a shmem inode
@@ -51,21 +50,39 @@ static inline void bc_vm_exit(bc_ubc_t *vm)
 		__bc_vm_exit(vm);
 }
 
+/*
+ * Returns what an object was charged, if it was: the machine has it back
+ * already, or has refused it.
+ */
+static inline void bc_vm_uncharge(bc_ubc_t *vm, unsigned long pages)
+{
+	if (static_branch_unlikely(&bc_ubc_key))
+		__bc_vm_uncharge(vm, pages);
+}
+
 /**
  * bc_vm_enough_memory() - account memory, if group and machine have enough
  * @vm: what pays
  * @mm: see security_vm_enough_memory_mm()
- * @pages: how many; negative: so many are returned
+ * @pages: how many
  *
  * Context: Task context; may sleep.
  * Return: 0 or -ENOMEM.
  */
 static inline int __must_check
-bc_vm_enough_memory(bc_ubc_t *vm, struct mm_struct *mm, long pages)
+bc_vm_enough_memory(bc_ubc_t *vm, struct mm_struct *mm, unsigned long pages)
 {
-	if (static_branch_unlikely(&bc_ubc_key))
-		return __bc_vm_enough_memory(vm, mm, pages);
-	return security_vm_enough_memory_mm(mm, pages);
+	int err;
+
+	if (static_branch_unlikely(&bc_ubc_key)) {
+		err = __bc_vm_charge(vm, pages);
+		if (err)
+			return err;
+	}
+	err = security_vm_enough_memory_mm(mm, pages);
+	if (unlikely(err))
+		bc_vm_uncharge(vm, pages);
+	return err;
 }
 
 /**
@@ -75,25 +92,24 @@ bc_vm_enough_memory(bc_ubc_t *vm, struct mm_struct *mm, long pages)
  *
  * Context: Task context; may sleep.
  */
-static inline void bc_vm_acct_memory(bc_ubc_t *vm, long pages)
+static inline void bc_vm_acct_memory(bc_ubc_t *vm, unsigned long pages)
 {
 	vm_acct_memory(pages);
 	if (static_branch_unlikely(&bc_ubc_key))
-		__bc_vm_acct_memory(vm, pages);
+		__bc_vm_force_charge(vm, pages);
 }
 
 /**
  * bc_vm_unacct_memory() - return what was accounted
  * @vm: what paid
- * @pages: how many; negative: takes back what bc_vm_enough_memory() returned
+ * @pages: how many
  *
- * Context: Task context; may sleep if @pages is negative.
+ * Context: Any context but NMI.
  */
-static inline void bc_vm_unacct_memory(bc_ubc_t *vm, long pages)
+static inline void bc_vm_unacct_memory(bc_ubc_t *vm, unsigned long pages)
 {
 	vm_unacct_memory(pages);
-	if (static_branch_unlikely(&bc_ubc_key))
-		__bc_vm_unacct_memory(vm, pages);
+	bc_vm_uncharge(vm, pages);
 }
 
 #else
@@ -107,17 +123,17 @@ static inline void bc_vm_exit(bc_ubc_t *vm)
 }
 
 static inline int __must_check
-bc_vm_enough_memory(bc_ubc_t *vm, struct mm_struct *mm, long pages)
+bc_vm_enough_memory(bc_ubc_t *vm, struct mm_struct *mm, unsigned long pages)
 {
 	return security_vm_enough_memory_mm(mm, pages);
 }
 
-static inline void bc_vm_acct_memory(bc_ubc_t *vm, long pages)
+static inline void bc_vm_acct_memory(bc_ubc_t *vm, unsigned long pages)
 {
 	vm_acct_memory(pages);
 }
 
-static inline void bc_vm_unacct_memory(bc_ubc_t *vm, long pages)
+static inline void bc_vm_unacct_memory(bc_ubc_t *vm, unsigned long pages)
 {
 	vm_unacct_memory(pages);
 }
@@ -133,7 +149,7 @@ static inline void bc_vm_unacct_memory(bc_ubc_t *vm, long pages)
  * Return: 0 or -ENOMEM.
  */
 static inline int __must_check bc_mm_enough_memory(struct mm_struct *mm,
-						   long pages)
+						   unsigned long pages)
 {
 	return bc_vm_enough_memory(&mm->bc_privvm, mm, pages);
 }
@@ -145,7 +161,8 @@ static inline int __must_check bc_mm_enough_memory(struct mm_struct *mm,
  *
  * Context: See bc_vm_acct_memory().
  */
-static inline void bc_mm_acct_memory(struct mm_struct *mm, long pages)
+static inline void bc_mm_acct_memory(struct mm_struct *mm,
+				     unsigned long pages)
 {
 	bc_vm_acct_memory(&mm->bc_privvm, pages);
 }
@@ -153,11 +170,12 @@ static inline void bc_mm_acct_memory(struct mm_struct *mm, long pages)
 /**
  * bc_mm_unacct_memory() - bc_vm_unacct_memory() for an mm
  * @mm: the mm that paid
- * @pages: see bc_vm_unacct_memory()
+ * @pages: how many
  *
  * Context: See bc_vm_unacct_memory().
  */
-static inline void bc_mm_unacct_memory(struct mm_struct *mm, long pages)
+static inline void bc_mm_unacct_memory(struct mm_struct *mm,
+				       unsigned long pages)
 {
 	bc_vm_unacct_memory(&mm->bc_privvm, pages);
 }

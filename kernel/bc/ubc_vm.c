@@ -171,7 +171,7 @@ void __bc_vm_exit(bc_ubc_t *vm)
  * that other groups and CPUs keep, which would cost these, at each try. Less than
  * a batch may not be in the count that mainline looks at.
  */
-static bool ubc_vm_exhausted(long pages)
+static bool ubc_vm_exhausted(unsigned long pages)
 {
 	return READ_ONCE(sysctl_overcommit_memory) == OVERCOMMIT_NEVER &&
 	       pages > vm_committed_as_batch &&
@@ -179,47 +179,76 @@ static bool ubc_vm_exhausted(long pages)
 	       vm_commit_limit();
 }
 
-static int ubc_vm_charge(struct res_owner *owner, long pages)
+static noinline int ubc_vm_charge_slow(struct res_owner *owner,
+				       unsigned long pages)
 {
-	if (likely(ubc_charge_owner_stock(owner, pages)))
+	if (!pages)
 		return 0;
 	if (ubc_vm_exhausted(pages))
 		return -ENOMEM;
 	return ubc_charge_owner_slow(UBC_PRIVVMPAGES, pages, owner, BC_BARRIER);
 }
 
-int __bc_vm_enough_memory(bc_ubc_t *vm, struct mm_struct *mm, long pages)
+/* There was less in stock, and preemption is still off. */
+static noinline int ubc_vm_charge_undo(struct res_slot *slot,
+				       struct res_owner *owner,
+				       unsigned long pages)
 {
-	struct res_owner *owner = vm->owner;
-	int err;
-
-	if (!owner || unlikely(pages <= 0)) {
-		err = security_vm_enough_memory_mm(mm, pages);
-		if (!err && owner && pages)
-			bc_uncharge(&ubc_kinds[UBC_PRIVVMPAGES], owner, -pages);
-		return err;
-	}
-	err = ubc_vm_charge(owner, pages);
-	if (err)
-		return err;
-	err = security_vm_enough_memory_mm(mm, pages);
-	if (unlikely(err))
-		bc_uncharge(&ubc_kinds[UBC_PRIVVMPAGES], owner, pages);
-	return err;
+	__res_slot_undo(slot, pages);
+	preempt_enable();
+	return ubc_vm_charge_slow(owner, pages);
 }
 
-void __bc_vm_acct_memory(bc_ubc_t *vm, long pages)
+/*
+ * Each mmap(2) and munmap(2) comes by here. Nothing is left to be done after a
+ * call, so that no register has to be saved; and no count of pages is so large
+ * that a slot does not take it, nor is any asked for in vain.
+ */
+int __bc_vm_charge(bc_ubc_t *vm, unsigned long pages)
 {
-	/* No error: it is forced. */
+	struct res_owner *owner = vm->owner;
+	struct res_slot *slot;
+
+	BUILD_BUG_ON(ULONG_MAX >> PAGE_SHIFT > RES_SLOT_MAX);
+	if (!owner)
+		return 0;
+	preempt_disable();
+	slot = res_this_slot(&ubc_stock, owner);
+	if (unlikely(slot->owner != owner)) {
+		preempt_enable();
+		return ubc_vm_charge_slow(owner, pages);
+	}
+	if (unlikely(res_slot_take(slot, pages)))
+		return ubc_vm_charge_undo(slot, owner, pages);
+	preempt_enable();
+	return 0;
+}
+
+/* No error: it is forced. */
+void __bc_vm_force_charge(bc_ubc_t *vm, unsigned long pages)
+{
 	if (vm->owner && pages)
 		WARN_ON_ONCE(ubc_charge_owner_slow(UBC_PRIVVMPAGES, pages,
 						   vm->owner, BC_FORCE));
 }
 
-void __bc_vm_unacct_memory(bc_ubc_t *vm, long pages)
+static noinline void ubc_vm_uncharge_slow(struct res_owner *owner,
+					  unsigned long pages)
 {
-	if (vm->owner && pages > 0)
-		bc_uncharge(&ubc_kinds[UBC_PRIVVMPAGES], vm->owner, pages);
-	else if (unlikely(pages < 0))
-		__bc_vm_acct_memory(vm, -pages);
+	if (pages)
+		res_counter_uncharge(owner, pages);
+}
+
+void __bc_vm_uncharge(bc_ubc_t *vm, unsigned long pages)
+{
+	struct res_owner *owner = vm->owner;
+	bool uncharged;
+
+	if (!owner)
+		return;
+	preempt_disable();
+	uncharged = res_stock_uncharge(&ubc_stock, owner, pages);
+	preempt_enable();
+	if (unlikely(!uncharged))
+		ubc_vm_uncharge_slow(owner, pages);
 }
