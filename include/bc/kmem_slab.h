@@ -130,7 +130,7 @@ static __always_inline void bc_object_uncharge(struct kmem_cache *s,
 		place = bc_vector_place(s, slab, object, exts);
 	}
 	if (unlikely(*place))
-		__bc_slab_uncharge(place, s->size);
+		__bc_slab_uncharge(place, s);
 }
 
 /**

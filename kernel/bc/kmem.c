@@ -665,12 +665,12 @@ bool __bc_slab_post_charge(void *p, gfp_t flags)
 	return __bc_slab_charge(s, flags, p);
 }
 
-void __bc_slab_uncharge(struct res_owner **place, unsigned long size)
+void __bc_slab_uncharge(struct res_owner **place, const struct kmem_cache *s)
 {
 	struct res_owner *owner = *place;
 
 	*place = NULL;
-	kmem_uncharge(owner, size, KMEM_SLAB);
+	kmem_uncharge(owner, s->size, KMEM_SLAB);
 }
 
 /*
