@@ -54,6 +54,39 @@ static void what_is_kept_is_no_reason_to_refuse(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, root_usage(told), 0);
 }
 
+/*
+ * Catches: a task that asks for more than a shared limit allows, and takes the
+ * other groups' stock at each try.
+ */
+static void no_drain_for_what_never_fits(struct kunit *test)
+{
+	struct told *told = told_new(test);
+	struct res_counter *top = told_counter(test, told, NULL);
+	struct res_counter *a = told_counter(test, told, top);
+	struct res_counter *b = told_counter(test, told, top);
+
+	KUNIT_ASSERT_EQ(test, res_counter_set_limit(top, 10000, true), 0);
+	stay_here(test);
+	must_charge(test, a, 1);
+	KUNIT_ASSERT_TRUE(test, stock_has(told, a, 1));
+	must_refuse(test, b, 10001, BC_LIMIT);
+	KUNIT_EXPECT_TRUE(test, stock_has(told, a, 1));
+	told->capacity = 9000;
+	must_refuse(test, b, 9001, BC_LIMIT);
+	KUNIT_EXPECT_TRUE(test, told->last.machine);
+	KUNIT_EXPECT_TRUE(test, stock_has(told, a, 1));
+	/* What there is can be had, to the unit. */
+	must_charge(test, b, 8999);
+	KUNIT_EXPECT_FALSE(test, stock_has(told, a, 1));
+
+	uncharge(told, a->owner, 1);
+	uncharge(told, b->owner, 8999);
+	res_counter_remove(a);
+	res_counter_remove(b);
+	res_counter_remove(top);
+	KUNIT_EXPECT_EQ(test, root_usage(told), 0);
+}
+
 static struct res_slot *this_slot(struct told *told, struct res_owner *owner)
 {
 	return res_this_slot(told->root.stock, owner);
@@ -132,6 +165,7 @@ static void bounds_are_compared_without_stock(struct kunit *test)
 
 static struct kunit_case drain_cases[] = {
 	KUNIT_CASE(what_is_kept_is_no_reason_to_refuse),
+	KUNIT_CASE(no_drain_for_what_never_fits),
 	KUNIT_CASE(closed_stock_keeps_nothing),
 	KUNIT_CASE(bounds_are_compared_without_stock),
 	{ }

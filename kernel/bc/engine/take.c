@@ -491,6 +491,22 @@ again:
 }
 
 /*
+ * Whether what is kept below @top, which has no room, may be enough. All that a
+ * charge asks for would count at @top, if it does not yet: it never fits if that
+ * is more than the bound. Other groups then go on with what they have in stock.
+ * A reservation is refused with how much exactly is lacking, after a drain.
+ */
+static bool res_drain_helps(const struct res_take *take, struct res_counter *top)
+{
+	const struct res_refusal *refusal = &take->refusal;
+
+	if (take->object && refusal->usage <= refusal->bound &&
+	    take->n > refusal->bound)
+		return false;
+	return res_drainable(take->counter->root, top);
+}
+
+/*
  * After res_take() has failed with @err: drains what is kept below the counter
  * (or in the machine) that has no room, and tries again before anything is kept
  * there anew. That is repeated a few times, as long as something comes back or
@@ -506,7 +522,7 @@ int res_take_drained(struct res_take *take, int err)
 	next = take->refusal.machine ? NULL : take->refusal.counter;
 	do {
 		top = next;
-		if (!res_drainable(root, top))
+		if (!res_drain_helps(take, top))
 			break;
 		again = res_drain_begin(root, top, take->counter);
 		/* Another CPU that drains here may have units in hand. */
