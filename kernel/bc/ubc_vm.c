@@ -46,6 +46,7 @@
 #include <linux/percpu_counter.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
+#include <linux/swap.h>
 
 #include <bc/ubc_vm.h>
 
@@ -173,10 +174,15 @@ void __bc_vm_exit(bc_ubc_t *vm)
  */
 static bool ubc_vm_exhausted(unsigned long pages)
 {
-	return READ_ONCE(sysctl_overcommit_memory) == OVERCOMMIT_NEVER &&
-	       pages > vm_committed_as_batch &&
-	       percpu_counter_read_positive(&vm_committed_as) + pages >
-	       vm_commit_limit();
+	switch (READ_ONCE(sysctl_overcommit_memory)) {
+	case OVERCOMMIT_GUESS:
+		return pages > totalram_pages() + total_swap_pages;
+	case OVERCOMMIT_NEVER:
+		return pages > vm_committed_as_batch &&
+		       percpu_counter_read_positive(&vm_committed_as) + pages >
+		       vm_commit_limit();
+	}
+	return false;
 }
 
 static noinline int ubc_vm_charge_slow(struct res_owner *owner,
@@ -184,7 +190,7 @@ static noinline int ubc_vm_charge_slow(struct res_owner *owner,
 {
 	if (!pages)
 		return 0;
-	if (ubc_vm_exhausted(pages))
+	if (pages > RES_COUNTER_MAX || ubc_vm_exhausted(pages))
 		return -ENOMEM;
 	return ubc_charge_owner_slow(UBC_PRIVVMPAGES, pages, owner, BC_BARRIER);
 }
@@ -201,20 +207,20 @@ static noinline int ubc_vm_charge_undo(struct res_slot *slot,
 
 /*
  * Each mmap(2) and munmap(2) comes by here. Nothing is left to be done after a
- * call, so that no register has to be saved; and no count of pages is so large
- * that a slot does not take it, nor is any asked for in vain.
+ * call, so that no register has to be saved. That @pages is 0 is looked at where
+ * it matters. It can be a negative number, cast: the size of a segment of shared
+ * memory that mainline rounds up beyond what it can count.
  */
 int __bc_vm_charge(bc_ubc_t *vm, unsigned long pages)
 {
 	struct res_owner *owner = vm->owner;
 	struct res_slot *slot;
 
-	BUILD_BUG_ON(ULONG_MAX >> PAGE_SHIFT > RES_SLOT_MAX);
 	if (!owner)
 		return 0;
 	preempt_disable();
 	slot = res_this_slot(&ubc_stock, owner);
-	if (unlikely(slot->owner != owner)) {
+	if (unlikely(slot->owner != owner || pages > RES_SLOT_MAX)) {
 		preempt_enable();
 		return ubc_vm_charge_slow(owner, pages);
 	}

@@ -2468,6 +2468,34 @@ TEST_F(ubc, refused_memory_is_not_missed_by_others)
 	EXPECT_EQ(0, usage(self->group, key));
 }
 
+/*
+ * Mainline rounds the size up to a negative one. Catches: a negative number of
+ * pages that is charged, and makes room.
+ */
+TEST_F(ubc, segment_that_is_too_large_to_count)
+{
+	struct worker *w = own_memory(self->group);
+	const char *key = "privvmpages";
+	long before, had, i;
+
+	ASSERT_NE(NULL, w);
+	had = usage(self->group, key);
+	for (i = 0; i < 8; i++)
+		ASSERT_EQ(0, call(w, make_anon, 0));
+	before = usage(self->group, key);
+	for (i = 0; i < 3; i++)
+		EXPECT_EQ(-ENOMEM, call(w, make_shm_of, LONG_MAX - i * 2047));
+	EXPECT_EQ(-EINVAL, call(w, make_shm_of, LONG_MIN));
+	EXPECT_EQ(before, usage(self->group, key));
+	ASSERT_EQ(0, set(self->group, "limit", key, before));
+	EXPECT_EQ(-ENOMEM, call(w, make_anon, 0));
+	for (i = 0; i < 8; i++)
+		EXPECT_EQ(0, call(w, drop_map, 0));
+	EXPECT_EQ(had, usage(self->group, key));
+	worker_end(w);
+	EXPECT_SOON(0, usage(self->group, key));
+}
+
 static long map_and_unmap(long rounds)
 {
 	long err = 0;
