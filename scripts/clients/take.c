@@ -57,11 +57,12 @@ static int take_pipe(void)
 	return 1;
 }
 
+/* Each task rests for another time, so that one is refused at any moment. */
 static void bomb(void)
 {
 	for (;;)
 		if (fork() < 0)
-			sleep(2);
+			usleep(1000000 + getpid() % 20 * 100000);
 }
 
 int main(int argc, char **argv)
