@@ -635,7 +635,7 @@ TEST_F(shares, a_group_that_goes_makes_room_for_a_waiting_one)
 
 	ASSERT_EQ(0, cg_rmdir(a));
 	EXPECT_SOON(50, reserved(b));
-	EXPECT_EQ(50, lent(self->top));
+	EXPECT_SOON(50, lent(self->top));
 	EXPECT_EQ(100, call(w, res->fill, 0));
 }
 
@@ -784,7 +784,7 @@ TEST_F(shares, in_a_strict_group_max_shares_borrow)
 		EXPECT_EQ(0, limit(c2));
 	worker_end(other);
 	EXPECT_SOON(0, limit(c2));
-	EXPECT_EQ(20, lent(a));
+	EXPECT_SOON(20, lent(a));
 	EXPECT_EQ(-EBUSY, cg_set(a, "strict", 0));
 }
 
@@ -2385,7 +2385,7 @@ TEST_F(tree, a_deep_tree_that_changes_under_load)
 	for (i = 1; i < DEEP; i++) {
 		due = derived(due, 50, 100);
 		EXPECT_SOON(due, reserved(levels_of[i]));
-		EXPECT_EQ(due, lent(levels_of[i - 1]));
+		EXPECT_SOON(due, lent(levels_of[i - 1]));
 	}
 
 	/* And no group holds anything when nothing is due any more. */
