@@ -107,17 +107,6 @@ struct res_owner *ubc_get_other_owner(struct res_owner *owner,
 	return other;
 }
 
-/* From this CPU's stock. */
-static __always_inline bool ubc_charge_owner_stock(struct res_owner *owner, u64 n)
-{
-	bool charged;
-
-	preempt_disable();
-	charged = res_stock_charge(&ubc_stock, owner, n);
-	preempt_enable();
-	return charged;
-}
-
 /* Where the stock has too little, or the group was removed. */
 static noinline int ubc_charge_owner_slow(enum bc_ubc_kind kind, u64 n,
 					  struct res_owner *owner,
@@ -150,9 +139,12 @@ static noinline int ubc_charge_owner_slow(enum bc_ubc_kind kind, u64 n,
  */
 int ubc_charge_owner(enum bc_ubc_kind kind, u64 n, struct res_owner *owner)
 {
-	if (ubc_charge_owner_stock(owner, n))
-		return 0;
-	return ubc_charge_owner_slow(kind, n, owner, BC_BARRIER);
+	bool charged;
+
+	preempt_disable();
+	charged = res_stock_charge(&ubc_stock, owner, n);
+	preempt_enable();
+	return charged ? 0 : ubc_charge_owner_slow(kind, n, owner, BC_BARRIER);
 }
 
 /* privvmpages */
@@ -238,23 +230,8 @@ void __bc_vm_force_charge(bc_ubc_t *vm, unsigned long pages)
 						   vm->owner, BC_FORCE));
 }
 
-static noinline void ubc_vm_uncharge_slow(struct res_owner *owner,
-					  unsigned long pages)
-{
-	if (pages)
-		res_counter_uncharge(owner, pages);
-}
-
 void __bc_vm_uncharge(bc_ubc_t *vm, unsigned long pages)
 {
-	struct res_owner *owner = vm->owner;
-	bool uncharged;
-
-	if (!owner)
-		return;
-	preempt_disable();
-	uncharged = res_stock_uncharge(&ubc_stock, owner, pages);
-	preempt_enable();
-	if (unlikely(!uncharged))
-		ubc_vm_uncharge_slow(owner, pages);
+	if (vm->owner && pages)
+		bc_uncharge(&ubc_kinds[UBC_PRIVVMPAGES], vm->owner, pages);
 }

@@ -254,7 +254,8 @@ static inline u64 res_counter_held(const struct res_counter *counter)
 /*
  * The state of the ancestor that was the tightest when the path was looked at
  * last. A hint: units may have returned below a reservation, which covers
- * @counter since. The path is looked at anew when units come from above.
+ * @counter since. The path is looked at anew when units come from above, and
+ * now and then where none have to.
  */
 static inline u8 res_path_state(const struct res_counter *counter)
 {
