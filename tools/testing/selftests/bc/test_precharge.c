@@ -1666,14 +1666,15 @@ TEST_F(precharge, taking_back_races)
 static int set_in_flight(const char *cg, const char *file, long long value,
 			 int *missed)
 {
-	int err = cg_set(cg, file, value), tries = 1000;
+	int err, tries;
 
-	if (err == -ENOSPC || err == -EBUSY)
-		++*missed;
-	while ((err == -ENOSPC || err == -EBUSY) && tries--) {
-		bc_sleep_ms(1);
+	for (tries = 0; ; tries++) {
 		err = cg_set(cg, file, value);
+		if ((err != -ENOSPC && err != -EBUSY) || tries == 1000)
+			break;
+		bc_sleep_ms(1);
 	}
+	*missed += tries > 0;
 	return err;
 }
 
