@@ -33,6 +33,8 @@
 /**
  * enum bc_severity - how hard a charge insists
  * @BC_BARRIER: refused where usage would pass the barrier or the limit
+ * @BC_EARLY: likewise; if no barrier was set, already where usage would come closer
+ *	to the barrier than half of what that is below the limit
  * @BC_LEND: likewise, but only a barrier that was set counts: for a reservation,
  *	in which the child that has it leaves such room as is needed below
  * @BC_HALFWAY: refused where usage would pass the middle between the two
@@ -44,6 +46,7 @@
  */
 enum bc_severity {
 	BC_BARRIER,
+	BC_EARLY,
 	BC_LEND,
 	BC_HALFWAY,
 	BC_LIMIT,
@@ -442,6 +445,8 @@ void res_counter_drain(struct res_counter *counter);
 
 u64 res_counter_excess(const struct res_counter *counter,
 		       enum bc_severity severity);
+bool res_path_exceeds(const struct res_counter *counter,
+		      enum bc_severity severity);
 void res_counter_read(struct res_counter *counter, struct res_snapshot *snap);
 void res_counter_reset(struct res_counter *counter, unsigned int what);
 u64 res_counter_restart_max(struct res_counter *counter, u64 *usage);

@@ -75,7 +75,8 @@ static int res_charge_object(struct res_take *take)
 	take->root_above = false;
 	take->uncovered = false;
 	take->stock = res_stock_wanted(counter, READ_ONCE(counter->owner), state);
-	if (!take->stock && res_bank_charge(take))
+	/* What is kept here was taken for charges that are refused later. */
+	if (!take->stock && take->severity != BC_EARLY && res_bank_charge(take))
 		return 0;
 	/*
 	 * The path is looked at anew. What is known of it may be out of date: as

@@ -124,6 +124,70 @@ static void halfway_is_between(struct kunit *test)
 	res_counter_remove(c);
 }
 
+/* Not from stock, which was taken for charges that are refused later. */
+static struct res_owner *charge_early(struct res_counter *c, u64 n)
+{
+	return res_counter_charge(c, n, BC_EARLY, true);
+}
+
+static void early_is_below_the_default_barrier(struct kunit *test)
+{
+	struct told *told = told_new(test);
+	struct res_counter *c = told_counter(test, told, NULL);
+	struct res_counter *below = told_counter(test, told, c);
+	struct res_owner *owner;
+
+	told->root.barrier_gap = 30;
+	KUNIT_ASSERT_EQ(test, res_counter_set_limit(c, 100, true), 0);
+	owner = must_charge(test, c, 60);
+	KUNIT_EXPECT_PTR_EQ(test, charge_early(c, 3), owner);
+	KUNIT_EXPECT_TRUE(test, IS_ERR(charge_early(c, 1)));
+	KUNIT_EXPECT_EQ(test, told->last.at, BC_BARRIER);
+	KUNIT_EXPECT_EQ(test, told->last.bound, 63);
+	KUNIT_EXPECT_FALSE(test, res_path_exceeds(below, BC_EARLY));
+	/* All others go on to the barrier. */
+	KUNIT_EXPECT_PTR_EQ(test, charge(c, 2, BC_BARRIER), owner);
+	KUNIT_EXPECT_TRUE(test, IS_ERR(charge_early(c, 1)));
+	KUNIT_EXPECT_TRUE(test, res_path_exceeds(below, BC_EARLY));
+	KUNIT_EXPECT_FALSE(test, res_path_exceeds(below, BC_BARRIER));
+	/* So do all, where one was written. */
+	KUNIT_ASSERT_EQ(test, res_counter_set_barrier(c, 75), 0);
+	KUNIT_EXPECT_PTR_EQ(test, charge_early(c, 10), owner);
+	KUNIT_EXPECT_TRUE(test, IS_ERR(charge_early(c, 1)));
+	KUNIT_EXPECT_EQ(test, told->last.bound, 75);
+	KUNIT_ASSERT_EQ(test, res_counter_set_barrier(c, RES_COUNTER_MAX), 0);
+	KUNIT_EXPECT_PTR_EQ(test, charge_early(c, 25), owner);
+	KUNIT_EXPECT_TRUE(test, IS_ERR(charge_early(c, 1)));
+	KUNIT_EXPECT_EQ(test, told->last.at, BC_LIMIT);
+	uncharge(told, owner, 100);
+	res_counter_remove(below);
+	res_counter_remove(c);
+}
+
+/* Catches: what the child's bank has is taken for room in the parent. */
+static void early_is_early_for_all_below(struct kunit *test)
+{
+	struct told *told = told_new(test);
+	struct res_counter *parent = told_counter(test, told, NULL);
+	struct res_counter *c = told_counter(test, told, parent);
+	struct res_owner *owner;
+
+	told->root.barrier_gap = 400;
+	KUNIT_ASSERT_EQ(test, res_counter_set_limit(parent, 1000, true), 0);
+	/* This leaves more at hand than is charged next. */
+	owner = must_charge(test, c, 625);
+	KUNIT_EXPECT_TRUE(test, IS_ERR(charge_early(c, 1)));
+	KUNIT_EXPECT_EQ(test, told->last.bound, 625);
+	/* A reservation covers it. */
+	KUNIT_ASSERT_EQ(test, set_reserved(c, 630, RES_LIMIT_KEEP), 0);
+	KUNIT_EXPECT_PTR_EQ(test, charge_early(c, 5), owner);
+	KUNIT_EXPECT_TRUE(test, IS_ERR(charge_early(c, 1)));
+	uncharge(told, owner, 630);
+	KUNIT_ASSERT_EQ(test, set_reserved(c, 0, RES_LIMIT_KEEP), 0);
+	res_counter_remove(c);
+	res_counter_remove(parent);
+}
+
 static void barrier_by_default(struct kunit *test)
 {
 	struct told *told = told_new(test);
@@ -426,6 +490,8 @@ static struct kunit_case charge_cases[] = {
 	KUNIT_CASE(limit_of_zero_refuses_all),
 	KUNIT_CASE(severities_differ),
 	KUNIT_CASE(halfway_is_between),
+	KUNIT_CASE(early_is_below_the_default_barrier),
+	KUNIT_CASE(early_is_early_for_all_below),
 	KUNIT_CASE(barrier_by_default),
 	KUNIT_CASE(barrier_above_limit_means_limit),
 	KUNIT_CASE(privilege_is_asked_when_it_matters),

@@ -172,16 +172,18 @@ static inline u64 res_bound(const struct res_counter *counter,
 			    enum bc_severity severity)
 {
 	u64 limit = READ_ONCE(counter->limit);
-	u64 barrier;
+	u64 set, barrier;
 
 	if (severity >= BC_LIMIT)
 		return limit;
-	barrier = READ_ONCE(counter->barrier);
+	set = READ_ONCE(counter->barrier);
 	if (severity == BC_LEND)
-		return min(barrier, limit);
-	barrier = res_barrier(counter->root, barrier, limit);
+		return min(set, limit);
+	barrier = res_barrier(counter->root, set, limit);
 	if (severity == BC_HALFWAY)
-		barrier += (limit - barrier) / 2;
+		return barrier + (limit - barrier) / 2;
+	if (severity == BC_EARLY && set == RES_BARRIER_DEFAULT)
+		return barrier - (limit - barrier) / 2;
 	return barrier;
 }
 

@@ -150,6 +150,25 @@ u64 res_counter_excess(const struct res_counter *counter,
 }
 
 /**
+ * res_path_exceeds() - whether a counter or one above it is above its bound
+ * @counter: the counter
+ * @severity: of the charges that the bound is for
+ *
+ * As with res_counter_excess(), what is at hand counts: a charge may find room where
+ * this finds none.
+ *
+ * Context: Any context. @counter stays allocated.
+ * Return: Whether any is.
+ */
+bool res_path_exceeds(const struct res_counter *counter, enum bc_severity severity)
+{
+	for (; counter; counter = counter->parent)
+		if (READ_ONCE(counter->used) > res_bound(counter, severity))
+			return true;
+	return false;
+}
+
+/**
  * res_counter_read() - all that is to be shown of a counter
  * @counter: the counter
  * @snap: where to

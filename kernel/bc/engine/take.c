@@ -441,6 +441,27 @@ static bool res_path_fits(const struct res_take *take)
 }
 
 /*
+ * Whether there is room for an early charge, all the way up. What banks on the path
+ * have was taken for charges that are refused later: an ancestor may be above its bound
+ * for an early one, and have given units to a counter below before. So no bank ends the
+ * way up. A reservation does: it covers the charge. If there is no room, describes that
+ * in @take.
+ */
+static bool res_path_fits_early(struct res_take *take)
+{
+	struct res_counter *counter = take->counter;
+	u64 need = take->n;
+
+	for (; counter && need; counter = counter->parent) {
+		if (!res_counter_fits(take, counter, need))
+			return false;
+		need -= min(need, res_beyond(READ_ONCE(counter->reserved),
+					     READ_ONCE(counter->used)));
+	}
+	return true;
+}
+
+/*
  * Takes the units, as @take says: one attempt, without any waiting. The counter
  * and its ancestors stay allocated.
  *
@@ -469,6 +490,10 @@ again:
 			return 0;
 		}
 		take->counter = take->counter->parent;
+	}
+	if (take->severity == BC_EARLY && !res_path_fits_early(take)) {
+		rcu_read_unlock();
+		return -EDQUOT;
 	}
 	climb.take = take;
 	climb.need = take->n;

@@ -769,12 +769,14 @@ static bool model_fits(struct model *m, int res, int i, u64 n,
 	for (; i >= 0 && n; i = parent_of[i]) {
 		struct res_counter *c = &groups[i]->counter[res];
 		u64 barrier = barrier_in_force(res, c);
-		u64 bound = severity == BC_BARRIER ? barrier : c->limit;
+		u64 bound = severity <= BC_EARLY ? barrier : c->limit;
 
 		if (severity == BC_LEND)
 			bound = min(c->barrier, c->limit);
 		if (severity == BC_HALFWAY)
 			bound = barrier + (c->limit - barrier) / 2;
+		if (severity == BC_EARLY && c->barrier == RES_BARRIER_DEFAULT)
+			bound = barrier - (c->limit - barrier) / 2;
 
 		if (m->usage[i] + n > bound)
 			return false;

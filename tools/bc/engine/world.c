@@ -73,7 +73,7 @@ static u64 refusals;
 
 static u64 capacity(struct res_root *r, enum bc_severity severity)
 {
-	return severity == BC_BARRIER ? capacity_barrier : capacity_limit;
+	return severity < BC_LIMIT ? capacity_barrier : capacity_limit;
 }
 
 static void refused(const struct res_refusal *refusal)
