@@ -98,6 +98,7 @@ struct res_owner * __must_check __bc_percpu_charge(size_t size, gfp_t gfp);
 void __bc_percpu_commit(struct res_owner **place, struct res_owner *owner,
 			size_t size);
 void __bc_percpu_uncharge(struct res_owner **place, size_t size);
+bool __bc_kmem_may_fork(void);
 void __bc_kmem_fork(struct task_struct *child, struct css_set *cset);
 bool __must_check __bc_slab_recharge(void *p, gfp_t flags);
 struct res_owner *__bc_slab_owner(const void *p);
@@ -166,6 +167,11 @@ static inline void __bc_percpu_commit(struct res_owner **place,
 
 static inline void __bc_percpu_uncharge(struct res_owner **place, size_t size)
 {
+}
+
+static inline bool __bc_kmem_may_fork(void)
+{
+	return true;
 }
 
 static inline void __bc_kmem_fork(struct task_struct *child,
@@ -256,6 +262,19 @@ static __always_inline bool bc_kmem_charges(void)
 #else
 	return false;
 #endif
+}
+
+/**
+ * bc_kmem_may_fork() - whether there is room for one task more
+ *
+ * Where a group has a limit and no barrier was written, a new task is refused before
+ * all else: see __bc_kmem_may_fork().
+ *
+ * Context: Task context; may sleep.
+ */
+static inline bool bc_kmem_may_fork(void)
+{
+	return !bc_kmem_charges() || __bc_kmem_may_fork();
 }
 
 /**

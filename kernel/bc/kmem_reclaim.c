@@ -118,6 +118,39 @@ refused:
 	return owner;
 }
 
+/*
+ * A new task goes on to need page tables, files and sockets, which the tasks that there
+ * are should not lack. So it is refused early: see BC_EARLY. What it takes itself is
+ * charged like all else. So the group can pass that bound by a task for each CPU,
+ * and by what the tasks come to need that are there already.
+ *
+ * Mostly usage is below the bound, with all that is at hand. Else a charge for the
+ * task's stack finds out, and goes again.
+ */
+bool __bc_kmem_may_fork(void)
+{
+	struct cgroup_subsys_state *css;
+	struct res_owner *owner;
+	bool exceeds;
+
+	rcu_read_lock();
+	exceeds = res_path_exceeds(&css_bc(task_css(current, kmem_cgrp_id))->counter,
+				   BC_EARLY);
+	rcu_read_unlock();
+	if (likely(!exceeds))
+		return true;
+	css = bc_get_current_css(&kmem_resource);
+	if (!css)
+		return true;
+	owner = __bc_charge_group(css_bc(css), THREAD_SIZE, BC_EARLY, true);
+	css_put(css);
+	if (IS_ERR(owner))
+		return false;
+	if (owner)
+		bc_uncharge(&kmem_resource, owner, THREAD_SIZE);
+	return true;
+}
+
 /* Objects of a group that has no memcg of its own */
 
 /**

@@ -17,6 +17,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -390,6 +391,69 @@ TEST_F(refuse, a_limit_alone_kills_no_server)
 	EXPECT_EQ(BC_UNLIMITED, cg_get(self->group, "barrier"));
 	worker_end(hog);
 	worker_end(server);
+	EXPECT_SOON(0, beyond_cached(self->group, 0));
+}
+
+#define SLEEPERS 500
+
+static int sleeper(void *unused)
+{
+	(void)unused;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	while (pause())
+		;
+	return 0;
+}
+
+/*
+ * Children that do nothing, and end with their parent. They are in its memory, so that
+ * they take all that they take before they run.
+ */
+static long fork_until_refused(long most)
+{
+	static char stacks[SLEEPERS][KIB(4)] __attribute__((aligned(16)));
+	static int used;
+	long n;
+
+	for (n = 0; n < most; n++) {
+		if (used == SLEEPERS)
+			return -EOVERFLOW;
+		if (clone(sleeper, stacks[used + 1], CLONE_VM | SIGCHLD, NULL) < 0)
+			return errno == ENOMEM ? n : -errno;
+		used++;
+	}
+	return n;
+}
+
+/*
+ * With a limit alone a new task is refused before all else. Catches: a server that
+ * has forked until its processes can open no file.
+ */
+TEST_F(refuse, a_new_task_is_refused_first)
+{
+	long long limit, barrier, early;
+	struct worker *server;
+
+	server = user_in(self->group);
+	ASSERT_TRUE(!!server);
+	limit = quiet(self->group) + MIB(6);
+	ASSERT_EQ(0, cg_set(self->group, "limit", limit));
+	barrier = cg_get(self->group, "barrier");
+	early = barrier - (limit - barrier) / 2;
+	EXPECT_LT(1, call(server, fork_until_refused, SLEEPERS));
+	EXPECT_LE(early - KIB(64), cg_get(self->group, "usage"));
+	EXPECT_GE(early + KIB(64), cg_get(self->group, "usage"));
+	/* What is above is there for the tasks that are. */
+	EXPECT_LT(0, call(server, pipes_until_refused, 1000));
+	EXPECT_LE(barrier - KIB(128), cg_get(self->group, "usage"));
+	EXPECT_EQ(0, call(server, fork_until_refused, 1));
+	/* A barrier that was written counts for all. */
+	ASSERT_EQ(0, cg_set(self->group, "limit", limit + MIB(4)));
+	ASSERT_EQ(0, cg_set(self->group, "barrier", barrier + MIB(1)));
+	EXPECT_LT(1, call(server, fork_until_refused, SLEEPERS));
+	EXPECT_LE(barrier + MIB(1) - KIB(64), cg_get(self->group, "usage"));
+	EXPECT_GE(barrier + MIB(1), cg_get(self->group, "usage"));
+	worker_kill(server);
 	EXPECT_SOON(0, beyond_cached(self->group, 0));
 }
 
