@@ -109,6 +109,23 @@ static inline void bc_hurry_end(bool outer)
 }
 
 /**
+ * bc_kmem_gives_all() - whether the current task gives up the last that it can
+ *
+ * A pass for a group that will be refused kernel memory otherwise. What mainline keeps
+ * for a better choice of what to reclaim is given up, too.
+ *
+ * Context: Task context, in a shrinker.
+ */
+static inline bool bc_kmem_gives_all(void)
+{
+#ifdef CONFIG_KMEM_REFUSE
+	return current->bc_gives_all;
+#else
+	return false;
+#endif
+}
+
+/**
  * bc_fault_verify() - correct the result of a fault that was refused kernel memory
  * @vma: where the fault was
  * @address: the address

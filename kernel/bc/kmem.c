@@ -143,6 +143,7 @@ void __bc_kmem_fork(struct task_struct *child, struct css_set *cset)
 	child->bc_refused = false;
 	child->bc_limit = false;
 	child->bc_owes = false;
+	child->bc_gives_all = false;
 	child->bc_hurries = false;
 }
 

@@ -116,11 +116,21 @@ static unsigned long kmem_shrink_memcg(const struct kmem_pass *pass, int priorit
 	return freed;
 }
 
+/*
+ * Shadows are what the page cache keeps of pages that were reclaimed. Mainline lets a
+ * memcg have nodes full of them by its user memory, and gives up none below that. Such
+ * nodes can be all that is left to give up; so they are when all else is given up.
+ */
 static unsigned long kmem_shrink(const struct kmem_pass *pass, int priority)
 {
+	unsigned long freed;
+
 	if (pass->shrink)
 		return pass->shrink(pass, priority);
-	return kmem_shrink_memcg(pass, priority);
+	current->bc_gives_all = !priority;
+	freed = kmem_shrink_memcg(pass, priority);
+	current->bc_gives_all = false;
+	return freed;
 }
 
 /* As many unused objects as have about what is wanted. */
