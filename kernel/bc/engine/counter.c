@@ -382,7 +382,7 @@ struct res_owner *res_counter_move(struct res_owner *from, struct res_counter *t
 
 	might_sleep();
 	rcu_read_lock();
-	while (take.counter && take.counter->removed)
+	while (take.counter && READ_ONCE(take.counter->removed))
 		take.counter = take.counter->parent;
 	hand = res_owner_extract(from, take.counter, n, &take.end);
 	if (take.counter && take.counter == take.end) {
