@@ -163,7 +163,7 @@ u64 res_counter_excess(const struct res_counter *counter,
 bool res_path_exceeds(const struct res_counter *counter, enum bc_severity severity)
 {
 	for (; counter; counter = counter->parent)
-		if (READ_ONCE(counter->used) > res_bound(counter, severity))
+		if (res_counter_excess(counter, severity))
 			return true;
 	return false;
 }

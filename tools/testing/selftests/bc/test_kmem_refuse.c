@@ -441,7 +441,7 @@ TEST_F(refuse, a_new_task_is_refused_first)
 	struct worker *server;
 
 	server = user_in(self->group);
-	ASSERT_TRUE(!!server);
+	ASSERT_NE(NULL, server);
 	limit = quiet(self->group) + MIB(6);
 	ASSERT_EQ(0, cg_set(self->group, "limit", limit));
 	barrier = cg_get(self->group, "barrier");
