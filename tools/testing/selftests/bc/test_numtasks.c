@@ -2027,10 +2027,10 @@ TEST_F(numtasks, moves_take_nothing_from_the_fork_rate)
 
 TEST_F(numtasks, a_new_interval_has_forks_again)
 {
-	enum { RATE_OF = 3, MS = 200 };
+	enum { RATE_OF = 3, MS = 200, MANY = 100 };
 	long long from, to, intervals;
 	struct worker *w = worker_new(self->group);
-	long forks = 0, got;
+	long forks = 0, refused = 0, got;
 	int i;
 
 	ASSERT_NE(NULL, w);
@@ -2039,15 +2039,18 @@ TEST_F(numtasks, a_new_interval_has_forks_again)
 	from = bc_now_ms();
 	for (i = 0; i < 5; i++) {
 		got = 0;
-		ASSERT_TRUE(bc_soon((got = call(w, forks_until_refused, 100)) > 0));
+		ASSERT_TRUE(bc_soon((got = call(w, forks_until_refused,
+						MANY)) > 0));
 		forks += got;
+		/* A slow machine may never do as many in an interval. */
+		refused += got < MANY;
 	}
 	to = bc_now_ms();
 	/* Some of it in each of these, and no more than the rate in any. */
 	intervals = to / MS - from / MS + 1;
 	EXPECT_LE(forks, RATE_OF * intervals);
 	EXPECT_GE(forks, 5);
-	EXPECT_GE(rate_refusals(self->group), 5);
+	EXPECT_GE(rate_refusals(self->group), refused);
 }
 
 TEST_F(numtasks, fork_rate_wakes_up_poll)
