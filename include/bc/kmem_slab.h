@@ -2,9 +2,9 @@
 /*
  * kmem: owners of slab objects, for mm/slab.h and the files that include it
  *
- * Most caches whose objects are always accounted have room for an owner behind
- * each object, in what alignment or the end of the slab would leave unused: see
- * calculate_owner(). Where there is none, and where the flag of an allocation
+ * Most caches whose objects are always accounted have an owner behind each
+ * object, mostly in what alignment or the end of the slab would leave unused:
+ * see calculate_owner(). Where there is none, and where the flag of an allocation
  * decides, the owner is in the vector that the slab has for such things.
  * Each of KFENCE's objects has a vector of its own.
  *
@@ -45,18 +45,22 @@ static inline void bc_cache_set_reciprocal(struct kmem_cache *s)
 
 /*
  * Where in the vector of its slab the owner of an object is. This is what
- * obj_to_index() says, with fewer steps, as @object is the address of an object.
+ * obj_to_index() says, with fewer steps, as @offset is that of an object.
  */
 static __always_inline struct res_owner **
-bc_vector_place(struct kmem_cache *s, struct slab *slab, void *object,
+bc_vector_place(struct kmem_cache *s, void *object, unsigned int offset,
 		struct slabobj_ext *exts)
 {
-	unsigned int offset;
-
 	if (is_kfence_address(object))
 		return &exts->bc;
-	offset = kasan_reset_tag(object) - slab_address(slab);
 	return &exts[(u64)offset * s->bc_reciprocal >> 32].bc;
+}
+
+/* The offset of an object in its slab. */
+static __always_inline unsigned int bc_slab_offset(struct slab *slab,
+						   void *object)
+{
+	return kasan_reset_tag(object) - slab_address(slab);
 }
 
 /* Whether this object has its owner behind it. */
@@ -78,7 +82,9 @@ bc_slab_place(struct kmem_cache *s, struct slab *slab, void *object)
 	if (bc_slab_has_owner(s, object))
 		return kasan_reset_tag(object) + s->bc_offset;
 	exts = slab_obj_exts(slab);
-	return exts ? bc_vector_place(s, slab, object, exts) : NULL;
+	if (!exts)
+		return NULL;
+	return bc_vector_place(s, object, bc_slab_offset(slab, object), exts);
 }
 
 bool __must_check __bc_slab_charge(struct kmem_cache *s, gfp_t flags,
@@ -127,7 +133,8 @@ static __always_inline void bc_object_uncharge(struct kmem_cache *s,
 		exts = slab_obj_exts(slab);
 		if (likely(!exts))
 			return;
-		place = bc_vector_place(s, slab, object, exts);
+		place = bc_vector_place(s, object, bc_slab_offset(slab, object),
+					exts);
 	}
 	if (unlikely(*place))
 		__bc_slab_uncharge(place, s);

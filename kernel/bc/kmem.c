@@ -357,9 +357,11 @@ static struct res_owner **kmem_page_place(struct page_ext *ext)
 static __always_inline struct page_ext *kmem_page_ext(struct page *page)
 {
 #ifdef CONFIG_SPARSEMEM
-	unsigned long pfn = page_to_pfn(page);
-	void *base = __pfn_to_section(pfn)->page_ext;
+	unsigned long pfn = page_to_pfn(page), nr = pfn_to_section_nr(pfn);
+	void *base;
 
+	/* __nr_to_section(), of a section that there is */
+	base = mem_section[SECTION_NR_TO_ROOT(nr)][nr & SECTION_ROOT_MASK].page_ext;
 	return likely(base) ? base + page_ext_size * pfn : NULL;
 #else
 	struct page_ext *ext = page_ext_get(page);
@@ -381,7 +383,7 @@ static __always_inline bool kmem_page_set(struct page *page, unsigned int order,
 	for (;;) {
 		*kmem_page_place(ext) = owner;
 		page->memcg_data |= PAGE_BC_CHARGED;
-		if (likely(!--n))
+		if (likely(!order) || !--n)
 			return true;
 		ext = page_ext_next(ext);
 		page++;
@@ -399,7 +401,7 @@ static __always_inline struct res_owner *kmem_page_take(struct page *page,
 		VM_WARN_ON_ONCE(*kmem_page_place(ext) != owner);
 		*kmem_page_place(ext) = NULL;
 		page->memcg_data &= ~PAGE_BC_CHARGED;
-		if (likely(!--n))
+		if (likely(!order) || !--n)
 			return owner;
 		ext = page_ext_next(ext);
 		page++;
@@ -516,19 +518,33 @@ void __bc_vmalloc_uncharge(struct vm_struct *area)
 /* Slab objects */
 
 /*
+ * The slab of an object, which is known to be in one, and the object's offset
+ * there: mostly it is in the first page, or in the only one.
+ */
+static __always_inline struct slab *kmem_object_slab(void *object,
+						     unsigned int *offset)
+{
+	struct page *page = virt_to_page(object);
+	struct folio *folio = (struct folio *)page;
+
+	if (likely(!PageTail(page))) {
+		*offset = offset_in_page(object);
+	} else {
+		folio = page_folio(page);
+		*offset = bc_slab_offset(folio_slab(folio), object);
+	}
+	return folio_slab(folio);
+}
+
+/*
  * bc_slab_place() for a caller that does not know the slab: it is looked for
  * only if it is needed.
  */
-static __always_inline struct res_owner **
-kmem_object_place(struct kmem_cache *s, void *object)
+static struct res_owner **kmem_object_place(struct kmem_cache *s, void *object)
 {
-	struct folio *folio;
-
 	if (bc_slab_has_owner(s, object))
 		return bc_slab_place(s, NULL, object);
-	/* An object of a cache is always in a slab. */
-	folio = virt_to_folio(object);
-	return bc_slab_place(s, folio_slab(folio), object);
+	return bc_slab_place(s, virt_to_slab(object), object);
 }
 
 /*
@@ -608,7 +624,9 @@ static noinline bool kmem_slab_charge_undo(struct kmem_cache *s, gfp_t flags,
 bool __bc_slab_charge(struct kmem_cache *s, gfp_t flags, void *object)
 {
 	struct res_owner **place, *owner;
+	struct slabobj_ext *exts;
 	struct res_slot *slot;
+	unsigned int offset;
 
 	if (unlikely(!object))
 		return true;
@@ -617,9 +635,10 @@ bool __bc_slab_charge(struct kmem_cache *s, gfp_t flags, void *object)
 	if (likely(bc_slab_has_owner(s, object))) {
 		place = bc_slab_place(s, NULL, object);
 	} else {
-		place = kmem_object_place(s, object);
-		if (unlikely(!place))
+		exts = slab_obj_exts(kmem_object_slab(object, &offset));
+		if (unlikely(!exts))
 			return kmem_slab_charge_slowpath(s, flags, object);
+		place = bc_vector_place(s, object, offset, exts);
 	}
 	preempt_disable();
 	owner = READ_ONCE(current->bc_owner);

@@ -215,6 +215,46 @@ static void slab_sizes(struct kunit *test)
 	}
 }
 
+/* How many objects the first slab of a new cache has, and of what order it is. */
+static unsigned int objects_of_slab(struct kunit *test, unsigned int size,
+				    slab_flags_t flags, unsigned int *order)
+{
+	struct kmem_cache *s = kmem_cache_create("bc_kunit_slab", size, 8,
+						 flags | SLAB_NO_MERGE, NULL);
+	unsigned int objects;
+	struct slab *slab;
+	void *p;
+
+	KUNIT_ASSERT_NOT_NULL(test, s);
+	p = kmem_cache_alloc(s, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, p);
+	slab = virt_to_slab(p);
+	objects = slab->objects;
+	*order = slab_order(slab);
+	kmem_cache_free(s, p);
+	kmem_cache_destroy(s);
+	return objects;
+}
+
+/* Owners behind them take the place of an object in eight at most. */
+static void slab_owners_are_small(struct kunit *test)
+{
+	struct res_owner *owner = bc_set_active(BC_NOBODY);
+	unsigned int size, with, without, order, order_with;
+
+	for (size = 8; size <= 1024; size += 8) {
+		without = objects_of_slab(test, size, 0, &order);
+		with = objects_of_slab(test, size, SLAB_ACCOUNT, &order_with);
+		KUNIT_EXPECT_EQ(test, order, order_with);
+		KUNIT_EXPECT_LE(test, with, without);
+		KUNIT_EXPECT_GE(test, with, without * 7 / 8);
+		/* These begin with a cache line. */
+		if (!(size % cache_line_size()))
+			KUNIT_EXPECT_EQ(test, with, without);
+	}
+	bc_set_active(owner);
+}
+
 /* Each object has a place of its own in the vector, whatever the cache's size. */
 static void slab_vector_places(struct kunit *test)
 {
@@ -223,7 +263,7 @@ static void slab_vector_places(struct kunit *test)
 	unsigned int size, i, wrong = 0;
 	static struct kmem_cache s;
 	struct slabobj_ext *exts;
-	void *first;
+	void *first, *object;
 
 	KUNIT_ASSERT_NOT_NULL(test, page);
 	/* It is not looked into. */
@@ -232,10 +272,12 @@ static void slab_vector_places(struct kunit *test)
 	for (size = 8; size <= bytes; size += 8) {
 		s.size = size;
 		bc_cache_set_reciprocal(&s);
-		for (i = 0; (i + 1) * size <= bytes; i++)
-			if (bc_vector_place(&s, (struct slab *)page,
-					    first + i * size, exts) != &exts[i].bc)
+		for (i = 0; (i + 1) * size <= bytes; i++) {
+			object = first + i * size;
+			if (bc_slab_offset((struct slab *)page, object) != i * size ||
+			    bc_vector_place(&s, object, i * size, exts) != &exts[i].bc)
 				wrong++;
+		}
 	}
 	__free_pages(page, 3);
 	KUNIT_EXPECT_EQ(test, 0, wrong);
@@ -1079,6 +1121,7 @@ static void removed_group(struct kunit *test)
 static struct kunit_case kmem_test_cases[] = {
 	KUNIT_CASE(slab_objects),
 	KUNIT_CASE(slab_sizes),
+	KUNIT_CASE(slab_owners_are_small),
 	KUNIT_CASE(slab_vector_places),
 	KUNIT_CASE(slab_flag_or_cache),
 	KUNIT_CASE(slab_bulk),
