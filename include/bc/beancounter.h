@@ -344,6 +344,39 @@ struct res_owner * __must_check
 bc_try_charge(const struct bc_resource *res, struct res_owner *owner, u64 n);
 struct res_owner *bc_get_owner(const struct bc_resource *res,
 			       struct cgroup_subsys_state *css);
+
+/**
+ * bc_charge_stock() - the usual charge of the current task's group
+ * @id: the controller's
+ * @stock: the resource's
+ * @n: units, at least 1
+ * @owner: where to put what bc_charge() would return
+ *
+ * The part of bc_charge() that a hook may have inline.
+ *
+ * Context: Any context but NMI.
+ * Return: Whether that was all. If not, bc_charge() is to be called.
+ */
+static __always_inline bool bc_charge_stock(int id,
+					    struct res_stock __percpu *stock,
+					    u64 n, struct res_owner **owner)
+{
+	bool charged = true;
+
+	/* Without preemption, the group and its owner do not go away. */
+	preempt_disable();
+	*owner = READ_ONCE(css_bc(task_css(current, id))->counter.owner);
+	/* NULL: the root group's */
+	if (*owner) {
+		if (!in_task() || (current->flags & PF_KTHREAD))
+			*owner = NULL;
+		else
+			charged = res_stock_charge(stock, *owner, n);
+	}
+	preempt_enable();
+	return charged;
+}
+
 /**
  * bc_charge() - charge the current task's group
  * @res: the resource
@@ -372,17 +405,8 @@ bc_charge(const struct bc_resource *res, u64 n, enum bc_severity severity,
 	  bool may_block)
 {
 	struct res_owner *owner;
-	bool charged;
 
-	if (!in_task() || (current->flags & PF_KTHREAD))
-		return NULL;
-
-	/* Without preemption, the group and its owner do not go away. */
-	preempt_disable();
-	owner = READ_ONCE(css_bc(task_css(current, res->id))->counter.owner);
-	charged = res_stock_charge(res->stock, owner, n);
-	preempt_enable();
-	if (likely(charged))
+	if (likely(bc_charge_stock(res->id, res->stock, n, &owner)))
 		return owner;
 	return __bc_charge(res, n, severity, may_block);
 }

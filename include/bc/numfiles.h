@@ -9,26 +9,19 @@
 #include <linux/err.h>
 #include <linux/fs.h>
 #include <linux/jump_label.h>
+#include <linux/percpu.h>
 
 #ifdef CONFIG_BC_NUMFILES
 
+#include <bc/beancounter.h>
+
 DECLARE_STATIC_KEY_FALSE(bc_numfiles_key);
+DECLARE_PER_CPU(struct res_stock, numfiles_stock);
 
 struct res_owner * __must_check __bc_file_charge(void);
 void __bc_file_uncharge(struct res_owner *owner);
 bool __must_check __bc_file_covered(void);
 void bc_max_files_changed(void);
-
-/* A task of the root group opens files without a call. */
-static __always_inline bool bc_file_charges(void)
-{
-	bool charges;
-
-	rcu_read_lock();
-	charges = task_css(current, numfiles_cgrp_id)->parent;
-	rcu_read_unlock();
-	return charges;
-}
 
 /**
  * bc_file_charge() - charge a file to the group of the task that opens it
@@ -42,12 +35,15 @@ static inline int __must_check bc_file_charge(struct file *file)
 {
 	struct res_owner *owner;
 
-	if (!static_branch_unlikely(&bc_numfiles_key) || !bc_file_charges())
+	if (!static_branch_unlikely(&bc_numfiles_key))
 		return 0;
-	owner = __bc_file_charge();
-	if (IS_ERR(owner))
-		return PTR_ERR(owner);
-	file->f_bc = owner;
+	if (!bc_charge_stock(numfiles_cgrp_id, &numfiles_stock, 1, &owner)) {
+		owner = __bc_file_charge();
+		if (IS_ERR(owner))
+			return PTR_ERR(owner);
+	}
+	if (owner)
+		file->f_bc = owner;
 	return 0;
 }
 

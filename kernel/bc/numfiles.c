@@ -49,7 +49,7 @@ static u64 numfiles_capacity(enum bc_severity severity)
 	return min(get_max_files(), numfiles_memory_holds());
 }
 
-static DEFINE_PER_CPU(struct res_stock, numfiles_stock);
+DEFINE_PER_CPU(struct res_stock, numfiles_stock);
 static struct bc_resource_state numfiles_state;
 
 static const struct bc_resource numfiles_resource = {
