@@ -944,8 +944,19 @@ TEST_F(groups, empty_groups_are_charged)
 	/*
 	 * Less than a css and the counts of a group, and more than its owner.
 	 */
-	enum { FEW = 50, LEAST = 400, ROOM = 256 * 1024 };
+	enum { FEW = 50, LEAST = 400, LEAST_ALONE = 3000, ROOM = 256 * 1024 };
 	long long before, grown;
+
+	/* Groups below one that has all controllers off take memory, too. */
+	snprintf(job->path, sizeof(job->path), "%s", self->given);
+	ASSERT_EQ(1, call(self->tenant, make_groups, 1));
+	snprintf(job->path, sizeof(job->path), "%s/e0", self->given);
+	ASSERT_EQ(FEW, call(self->tenant, make_groups, FEW));
+	before = kmem_usage(self->box);
+	ASSERT_EQ(FEW, call(self->tenant, make_groups, FEW));
+	grown = kmem_usage(self->box) - before;
+	EXPECT_GE(grown, FEW * LEAST_ALONE)
+		TH_LOG("%lld bytes for a group", grown / FEW);
 
 	snprintf(job->path, sizeof(job->path), "%s", self->given);
 	ASSERT_EQ(FEW, call(self->tenant, make_groups, FEW));
