@@ -24,19 +24,20 @@ DECLARE_STATIC_KEY_FALSE(kmem_refuse_key);
  * @busy_until: how long other tasks wait for the task that makes room, in jiffies;
  *	0: no task does
  * @wait: where they wait for it
- * @not_before: no pass begins earlier, as the last one has found nothing; in
- *	jiffies
+ * @not_before: no pass begins earlier, as the last one has found nothing; the low
+ *	bits of jiffies, as of the next two
+ * @task_not_before: likewise for a new task, which is refused earlier
+ * @debt_not_before: likewise for a pass that does less, for a debt or in a hurry
  * @next: number of the super block that the next pass begins with, in a group
  *	without a memcg of its own
- * @debt_not_before: likewise for a pass that does less, for a debt or in a hurry; the
- *	low bits of jiffies
  */
 struct kmem_room {
 	atomic_long_t		busy_until;
 	wait_queue_head_t	wait;
-	unsigned long		not_before;
-	unsigned int		next;
+	u32			not_before;
+	u32			task_not_before;
 	u32			debt_not_before;
+	unsigned int		next;
 };
 
 void __bc_pay_debt(bool in_loop);

@@ -71,7 +71,8 @@ struct res_root;
  * @n: units asked for
  * @usage: what @counter (or the machine) had given away then
  * @bound: the bound that was in the way
- * @at: which bound: %BC_LIMIT, or %BC_BARRIER for a lower one
+ * @at: which bound: %BC_LIMIT, %BC_EARLY for one below the default barrier, or
+ *	%BC_BARRIER for another that is lower than the limit
  * @machine: the bound is the machine's
  */
 struct res_refusal {

@@ -250,8 +250,8 @@ static void bc_refused_at(const struct res_refusal *refusal, enum bc_event event
 
 static void bc_refused(const struct res_refusal *refusal)
 {
-	bc_refused_at(refusal, refusal->at == BC_BARRIER ? BC_EVENT_BARRIER :
-							   BC_EVENT_MAX);
+	bc_refused_at(refusal, refusal->at == BC_LIMIT ? BC_EVENT_MAX :
+							 BC_EVENT_BARRIER);
 }
 
 /**

@@ -215,43 +215,64 @@ static void slab_sizes(struct kunit *test)
 	}
 }
 
-/* How many objects the first slab of a new cache has, and of what order it is. */
-static unsigned int objects_of_slab(struct kunit *test, unsigned int size,
-				    slab_flags_t flags, unsigned int *order)
+struct slab_shape {
+	unsigned int	size;		/* of an object, with all that is added */
+	unsigned int	order;
+	unsigned int	objects;
+};
+
+/* The shape of a new cache's first slab, and whether the cache has owners. */
+static bool shape_of_slab(struct kunit *test, unsigned int size, slab_flags_t flags,
+			  struct slab_shape *shape)
 {
 	struct kmem_cache *s = kmem_cache_create("bc_kunit_slab", size, 8,
 						 flags | SLAB_NO_MERGE, NULL);
-	unsigned int objects;
 	struct slab *slab;
-	void *p;
+	bool owners;
+	void *p[2];
 
 	KUNIT_ASSERT_NOT_NULL(test, s);
-	p = kmem_cache_alloc(s, GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, p);
-	slab = virt_to_slab(p);
-	objects = slab->objects;
-	*order = slab_order(slab);
-	kmem_cache_free(s, p);
+	p[0] = kmem_cache_alloc(s, GFP_KERNEL);
+	p[1] = kmem_cache_alloc(s, GFP_KERNEL);
+	KUNIT_ASSERT_TRUE(test, p[0] && p[1]);
+	/* KFENCE takes one now and then. */
+	slab = virt_to_slab(p[is_kfence_address(p[0])]);
+	*shape = (struct slab_shape) {
+		.size = s->size,
+		.order = slab_order(slab),
+		.objects = slab->objects,
+	};
+	owners = bc_cache_has_owners(s);
+	kmem_cache_free(s, p[0]);
+	kmem_cache_free(s, p[1]);
 	kmem_cache_destroy(s);
-	return objects;
+	return owners;
 }
 
 /* Owners behind them take the place of an object in eight at most. */
 static void slab_owners_are_small(struct kunit *test)
 {
 	struct res_owner *owner = bc_set_active(BC_NOBODY);
-	unsigned int size, with, without, order, order_with;
+	unsigned int size, caches = 0, wrong = 0;
+	struct slab_shape with, without;
+	bool owners;
 
-	for (size = 8; size <= 1024; size += 8) {
-		without = objects_of_slab(test, size, 0, &order);
-		with = objects_of_slab(test, size, SLAB_ACCOUNT, &order_with);
-		KUNIT_EXPECT_EQ(test, order, order_with);
-		KUNIT_EXPECT_LE(test, with, without);
-		KUNIT_EXPECT_GE(test, with, without * 7 / 8);
-		/* These begin with a cache line. */
-		if (!(size % cache_line_size()))
-			KUNIT_EXPECT_EQ(test, with, without);
+	for (size = 8; size <= 8192; size += size < 1024 ? 8 : 104) {
+		KUNIT_EXPECT_FALSE(test, shape_of_slab(test, size, 0, &without));
+		owners = shape_of_slab(test, size, SLAB_ACCOUNT, &with);
+		caches += owners;
+		if (with.order != without.order || with.objects > without.objects ||
+		    with.objects * 8 < without.objects * 7)
+			wrong++;
+		/* Such objects begin with a cache line. */
+		if (owners && with.size != without.size &&
+		    !(without.size % cache_line_size()))
+			wrong++;
+		if (!owners && with.size != without.size)
+			wrong++;
 	}
+	kunit_info(test, "%u caches with owners", caches);
+	KUNIT_EXPECT_EQ(test, wrong, 0);
 	bc_set_active(owner);
 }
 
@@ -983,7 +1004,7 @@ static void pauses_end(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, passes, 2);
 
 	pass.use = KMEM_FOR_CHARGE;
-	room.not_before = jiffies + LONG_MIN + HZ;
+	room.not_before = (u32)jiffies + S32_MIN + HZ;
 	KUNIT_EXPECT_FALSE(test, kmem_make_room(&pass));
 	KUNIT_EXPECT_EQ(test, passes, 3);
 	KUNIT_EXPECT_FALSE(test, kmem_make_room(&pass));
@@ -994,6 +1015,15 @@ static void pauses_end(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, kmem_make_room(&pass));
 	bc_hurry_end(outer);
 	KUNIT_EXPECT_EQ(test, passes, 4);
+
+	/* What a new task does not find, a charge may. */
+	pass.use = KMEM_FOR_TASK;
+	KUNIT_EXPECT_FALSE(test, kmem_make_room(&pass));
+	KUNIT_EXPECT_FALSE(test, kmem_make_room(&pass));
+	KUNIT_EXPECT_EQ(test, passes, 5);
+	pass.use = KMEM_FOR_CHARGE;
+	KUNIT_EXPECT_FALSE(test, kmem_make_room(&pass));
+	KUNIT_EXPECT_EQ(test, passes, 6);
 }
 
 /*

@@ -393,6 +393,15 @@ static bool kmem_reclaim(struct kmem_giver *giver, struct kmem_pass *pass)
 	return room;
 }
 
+/* What room is made for when a charge is refused. */
+static enum kmem_use kmem_use_of(const struct res_refusal *refusal)
+{
+	/* Not a charge but a reservation that is lowered */
+	if (!refusal->n)
+		return KMEM_FOR_LIMIT;
+	return refusal->at == BC_EARLY ? KMEM_FOR_TASK : KMEM_FOR_CHARGE;
+}
+
 /**
  * kmem_limit_hit() - make room in a group that refuses a charge
  * @bc: the group
@@ -409,8 +418,7 @@ bool kmem_limit_hit(struct beancounter *bc, const struct res_refusal *refusal,
 	struct kmem_pass pass = {
 		.want = refusal->n + kmem_room_more(refusal->bound),
 		.enough = kmem_has_room,
-		/* Not a charge but a reservation that is lowered. */
-		.use = refusal->n ? KMEM_FOR_CHARGE : KMEM_FOR_LIMIT,
+		.use = kmem_use_of(refusal),
 	};
 	struct res_owner *active = kmem_active();
 
@@ -425,8 +433,12 @@ bool kmem_limit_hit(struct beancounter *bc, const struct res_refusal *refusal,
 	return kmem_reclaim(&giver, &pass);
 }
 
-/* How long a task is to wait for what @bc has above the bound for @severity. */
-static unsigned long kmem_pay_for(struct beancounter *bc, enum bc_severity severity)
+/*
+ * How long a task is to wait for what @bc has above the bound for @severity. If
+ * *@may_reclaim is set, @bc gives something up first, and it is cleared.
+ */
+static unsigned long kmem_pay_for(struct beancounter *bc, enum bc_severity severity,
+				  bool *may_reclaim)
 {
 	struct kmem_giver giver = { .bc = bc, .severity = severity };
 	u64 excess = res_counter_excess(&bc->counter, severity);
@@ -436,7 +448,8 @@ static unsigned long kmem_pay_for(struct beancounter *bc, enum bc_severity sever
 		.use = KMEM_FOR_DEBT,
 	};
 
-	if (excess && kmem_may_make_room()) {
+	if (excess && *may_reclaim) {
+		*may_reclaim = false;
 		kmem_reclaim(&giver, &pass);
 		excess = res_counter_excess(&bc->counter, severity);
 	}
@@ -446,8 +459,10 @@ static unsigned long kmem_pay_for(struct beancounter *bc, enum bc_severity sever
 /**
  * kmem_pay() - the current task pays for the excess of its group
  *
- * A privileged task has the group give something up, too, but does not wait: what is
- * above the barrier is there for it.
+ * The nearest group that is past its bound gives something up, and none above it: the
+ * time that this takes does not grow with the depth, and what others have cached stays.
+ * A privileged task has it do so, too, but does not wait: what is above the barrier is
+ * there for it.
  *
  * Context: Task context; sleeps.
  * Return: How long it is to wait, in jiffies.
@@ -455,6 +470,7 @@ static unsigned long kmem_pay_for(struct beancounter *bc, enum bc_severity sever
 unsigned long kmem_pay(void)
 {
 	struct cgroup_subsys_state *css = bc_get_current_css(&kmem_resource);
+	bool may_reclaim = kmem_may_make_room();
 	enum bc_severity severity = BC_HALFWAY;
 	unsigned long pause = 0;
 	struct beancounter *bc;
@@ -464,7 +480,7 @@ unsigned long kmem_pay(void)
 	if (ns_capable_noaudit(&init_user_ns, CAP_SYS_ADMIN))
 		severity = BC_LIMIT;
 	for (bc = css_bc(css); bc; bc = bc_parent(bc))
-		pause = max(pause, kmem_pay_for(bc, severity));
+		pause = max(pause, kmem_pay_for(bc, severity, &may_reclaim));
 	css_put(css);
 	return severity == BC_LIMIT ? 0 : pause;
 }

@@ -58,7 +58,9 @@ bool kmem_first_try(gfp_t gfp)
  * The first that applies:
  *
  *  - Forced is what must not fail, what serves to free memory, and what a dying
- *    task needs to end. (That a task dies is no reason to overrun another group.)
+ *    task needs to end. (That a task dies is no reason to overrun another group.
+ *    Nor does it need page faults to end: the kernel reads its list of robust
+ *    futexes, which can be made to touch any amount of memory.)
  *    Also what a workqueue allocates for a group, for example to write to the file
  *    of a loop device: the task that wrote to the device may have gone.
  *  - Forced is what may block, but not enter file systems, unless it is a first try
@@ -84,7 +86,7 @@ enum bc_severity kmem_severity(gfp_t gfp, bool own)
 		return BC_FORCE;
 	if (in_task() && (current->flags & (PF_MEMALLOC | PF_WQ_WORKER)))
 		return BC_FORCE;
-	if (own && kmem_task_dying())
+	if (own && kmem_task_dying() && !current->bc_fault)
 		return BC_FORCE;
 	if (gfpflags_allow_blocking(gfp) && !(gfp & __GFP_FS) &&
 	    !kmem_first_try(gfp))

@@ -80,7 +80,7 @@ static unsigned long kmem_pass_until(const struct kmem_pass *pass)
 {
 	if (current->bc_hurries)
 		return jiffies + KMEM_ROOM_TIME_HURRY;
-	if (pass->use == KMEM_FOR_CHARGE)
+	if (pass->use == KMEM_FOR_CHARGE || pass->use == KMEM_FOR_TASK)
 		return jiffies + KMEM_ROOM_TIME_CHARGE;
 	return jiffies + KMEM_ROOM_TIME;
 }
@@ -119,16 +119,21 @@ static unsigned long kmem_shrink_memcg(const struct kmem_pass *pass, int priorit
 /*
  * Shadows are what the page cache keeps of pages that were reclaimed. Mainline lets a
  * memcg have nodes full of them by its user memory, and gives up none below that. Such
- * nodes can be all that is left to give up; so they are when all else is given up.
+ * nodes can be all that is left to give up; so they are when all else is given up. A
+ * new task is no reason for that. Of a few objects of such a shrinker, which are soon
+ * made anew, mainline only notes a half each time, until it has noted all.
  */
 static unsigned long kmem_shrink(const struct kmem_pass *pass, int priority)
 {
 	unsigned long freed;
+	int tries = priority ? 1 : 3;
 
 	if (pass->shrink)
 		return pass->shrink(pass, priority);
-	current->bc_gives_all = !priority;
-	freed = kmem_shrink_memcg(pass, priority);
+	current->bc_gives_all = !priority && pass->use != KMEM_FOR_TASK;
+	do {
+		freed = kmem_shrink_memcg(pass, priority);
+	} while (!freed && --tries && !kmem_pass_ends(pass));
 	current->bc_gives_all = false;
 	return freed;
 }
@@ -247,7 +252,8 @@ static bool kmem_pass(const struct kmem_pass *pass)
 		freed = 0;
 	}
 	if (is_short) {
-		if (!kmem_pass_ends(pass))
+		/* Nothing bounds the time that pages may take, as they are mapped. */
+		if (!kmem_pass_ends(pass) && pass->use == KMEM_FOR_DEBT)
 			freed += kmem_shrink_pages(pass, pages);
 		return kmem_enough_after(pass, freed);
 	}
@@ -287,12 +293,12 @@ static void kmem_room_end(struct kmem_room *room, long until)
 }
 
 /*
- * Whether a time that is no more than a pause ahead is still to come, given the
- * difference from now. When jiffies wrap, one that is long past may look like that.
+ * Whether a time that is no more than a pause ahead is still to come. When jiffies
+ * wrap, one that is long past may look like that.
  */
-static bool kmem_still_to_come(unsigned long difference)
+static bool kmem_still_to_come(u32 when)
 {
-	return difference - 1 < KMEM_ROOM_PAUSE;
+	return when - (u32)jiffies - 1 < KMEM_ROOM_PAUSE;
 }
 
 /**
@@ -303,28 +309,32 @@ static bool kmem_still_to_come(unsigned long difference)
  */
 bool kmem_room_pauses(const struct kmem_room *room)
 {
-	return kmem_still_to_come(READ_ONCE(room->not_before) - jiffies);
+	return kmem_still_to_come(READ_ONCE(room->not_before));
+}
+
+/*
+ * A pass for a debt or in a hurry does less: a full one may find more. One for a new
+ * task wants more: there may be enough for a charge.
+ */
+static u32 *kmem_pass_not_before(const struct kmem_pass *pass)
+{
+	if (kmem_pass_is_short(pass))
+		return &pass->room->debt_not_before;
+	if (pass->use == KMEM_FOR_TASK)
+		return &pass->room->task_not_before;
+	return &pass->room->not_before;
 }
 
 /* Whether a pass like @pass is left out, as one has just found nothing. */
 static bool kmem_pass_pauses(const struct kmem_pass *pass)
 {
-	const struct kmem_room *room = pass->room;
-
-	if (kmem_pass_is_short(pass))
-		return kmem_still_to_come((u32)(READ_ONCE(room->debt_not_before) -
-						(u32)jiffies));
-	return pass->use != KMEM_FOR_LIMIT && kmem_room_pauses(room);
+	return pass->use != KMEM_FOR_LIMIT &&
+	       kmem_still_to_come(READ_ONCE(*kmem_pass_not_before(pass)));
 }
 
-/* A pass for a debt or in a hurry does less: a full one may find more. */
 static void kmem_pass_pause(const struct kmem_pass *pass)
 {
-	if (kmem_pass_is_short(pass))
-		WRITE_ONCE(pass->room->debt_not_before,
-			   (u32)jiffies + KMEM_ROOM_PAUSE);
-	else
-		WRITE_ONCE(pass->room->not_before, jiffies + KMEM_ROOM_PAUSE);
+	WRITE_ONCE(*kmem_pass_not_before(pass), (u32)jiffies + KMEM_ROOM_PAUSE);
 }
 
 /**
@@ -394,7 +404,8 @@ void kmem_room_init(struct kmem_room *room)
 {
 	atomic_long_set(&room->busy_until, 0);
 	init_waitqueue_head(&room->wait);
-	room->not_before = jiffies;
+	room->not_before = (u32)jiffies;
+	room->task_not_before = (u32)jiffies;
 	room->debt_not_before = (u32)jiffies;
 	room->next = 0;
 }

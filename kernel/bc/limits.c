@@ -153,7 +153,8 @@ static int bc_reserve(struct beancounter *bc, u64 reserved, u64 limit,
  *	room if @file allows it.
  * @file: the file that is written to
  *
- * Where there is no room, the controller is asked to make some.
+ * Where there is no room, the controller is asked to make some; in a group above,
+ * which other tenants may share, only for an opener of @file that is privileged.
  *
  * Context: Task context, may sleep.
  * Return:
@@ -180,6 +181,7 @@ int bc_reserve_all(struct beancounter *bc, u64 reserved, u64 limit,
 			err = bc_reserve(bc, reserved, limit, how, &lacking);
 		}
 	} while (err && lacking.counter && tries-- &&
+		 (lacking.counter == &bc->counter || bc_may_lend(file)) &&
 		 bc_limit_hit(&lacking, true));
 	return err;
 }

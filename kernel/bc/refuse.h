@@ -24,6 +24,8 @@ struct mem_cgroup;
 /**
  * enum kmem_use - what a pass makes room for
  * @KMEM_FOR_CHARGE: a charge that is refused otherwise. The task may hold locks.
+ * @KMEM_FOR_TASK: a new task, which is refused earlier than a charge: a pass that has
+ *	found nothing keeps none for a charge away
  * @KMEM_FOR_DEBT: memory that was taken already: give up a part of the unused
  *	objects, and page cache at once
  * @KMEM_FOR_LIMIT: a limit that is written: run even if the last pass has found
@@ -31,6 +33,7 @@ struct mem_cgroup;
  */
 enum kmem_use {
 	KMEM_FOR_CHARGE,
+	KMEM_FOR_TASK,
 	KMEM_FOR_DEBT,
 	KMEM_FOR_LIMIT,
 };

@@ -242,7 +242,7 @@ struct res_owner *res_counter_charge(struct res_counter *counter, u64 n,
 		 * The answer may be audited: ask once, and only if it matters.
 		 */
 		if (take.severity < BC_LIMIT && !asked &&
-		    take.refusal.at == BC_BARRIER) {
+		    take.refusal.at != BC_LIMIT) {
 			asked = true;
 			if (ops->privileged && ops->privileged()) {
 				take.severity = BC_LIMIT;

@@ -142,7 +142,7 @@ static void early_is_below_the_default_barrier(struct kunit *test)
 	owner = must_charge(test, c, 60);
 	KUNIT_EXPECT_PTR_EQ(test, charge_early(c, 3), owner);
 	KUNIT_EXPECT_TRUE(test, IS_ERR(charge_early(c, 1)));
-	KUNIT_EXPECT_EQ(test, told->last.at, BC_BARRIER);
+	KUNIT_EXPECT_EQ(test, told->last.at, BC_EARLY);
 	KUNIT_EXPECT_EQ(test, told->last.bound, 63);
 	KUNIT_EXPECT_FALSE(test, res_path_exceeds(below, BC_EARLY));
 	/* All others go on to the barrier. */

@@ -87,7 +87,7 @@ static void res_refuse(struct res_refusal *refusal, struct res_counter *counter,
 		.at = BC_LIMIT,
 	};
 	if (severity < BC_LIMIT && res_fits(used, n, limit)) {
-		refusal->at = BC_BARRIER;
+		refusal->at = severity == BC_EARLY ? BC_EARLY : BC_BARRIER;
 		refusal->bound = res_bound(counter, severity);
 	}
 }

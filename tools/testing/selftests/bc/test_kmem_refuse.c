@@ -8,7 +8,10 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
+#include <linux/futex.h>
+#include <linux/io_uring.h>
 #include <linux/loop.h>
+#include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -431,6 +434,45 @@ static long fork_until_refused(long most)
 	return n;
 }
 
+/* io_uring has a worker for this: a thread of the server's, made for it. */
+static long read_by_a_worker(long unused)
+{
+	struct io_uring_params params = { };
+	struct io_uring_sqe *sqe;
+	struct io_uring_cqe *cqe;
+	int fd, zero;
+	char *ring, c;
+
+	(void)unused;
+	fd = syscall(SYS_io_uring_setup, 1, &params);
+	zero = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || zero < 0)
+		return -errno;
+	/* Both queues are in one mapping, which a page or two will do for. */
+	ring = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+		    IORING_OFF_SQ_RING);
+	sqe = mmap(NULL, sizeof(*sqe), PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+		   IORING_OFF_SQES);
+	if (ring == MAP_FAILED || sqe == MAP_FAILED)
+		return -errno;
+	*sqe = (struct io_uring_sqe) {
+		.opcode = IORING_OP_READ,
+		.flags = IOSQE_ASYNC,
+		.fd = zero,
+		.addr = (uintptr_t)&c,
+		.len = 1,
+	};
+	*(unsigned int *)(ring + params.sq_off.array) = 0;
+	__atomic_add_fetch((unsigned int *)(ring + params.sq_off.tail), 1,
+			   __ATOMIC_RELEASE);
+	if (syscall(SYS_io_uring_enter, fd, 1, 1, IORING_ENTER_GETEVENTS, NULL, 0) != 1)
+		return -errno;
+	cqe = (void *)(ring + params.cq_off.cqes);
+	close(zero);
+	close(fd);
+	return cqe->res == 1 ? 0 : cqe->res;
+}
+
 /*
  * With a limit alone a new task is refused before all else. Catches: a server that
  * has forked until its processes can open no file.
@@ -439,6 +481,7 @@ TEST_F(refuse, a_new_task_is_refused_first)
 {
 	long long limit, barrier, early;
 	struct worker *server;
+	long err;
 
 	server = user_in(self->group);
 	ASSERT_NE(NULL, server);
@@ -449,7 +492,10 @@ TEST_F(refuse, a_new_task_is_refused_first)
 	EXPECT_LT(1, call(server, fork_until_refused, SLEEPERS));
 	EXPECT_LE(early - KIB(128), cg_get(self->group, "usage"));
 	EXPECT_GE(early + KIB(128), cg_get(self->group, "usage"));
-	/* What is above is there for the tasks that are. */
+	/* What is above is there for the tasks that are, with their workers. */
+	err = call(server, read_by_a_worker, 0);
+	EXPECT_TRUE(err == 0 || err == -ENOSYS)
+		TH_LOG("io_uring: %s", strerror(-err));
 	EXPECT_LT(0, call(server, pipes_until_refused, 1000));
 	EXPECT_LE(barrier - KIB(128), cg_get(self->group, "usage"));
 	EXPECT_EQ(0, call(server, fork_until_refused, 1));
@@ -461,6 +507,87 @@ TEST_F(refuse, a_new_task_is_refused_first)
 	EXPECT_GE(barrier + MIB(1), cg_get(self->group, "usage"));
 	worker_kill(server);
 	EXPECT_SOON(0, beyond_cached(self->group, 0));
+}
+
+/* As many robust futexes as the kernel looks at, each where no page table is yet. */
+#define ROBUST ROBUST_LIST_LIMIT
+
+static struct {
+	struct robust_list_head head;
+	pthread_t thread;
+	int wait[2];
+} robust;
+
+static void *end_with_futexes(void *unused)
+{
+	char c;
+
+	if (syscall(SYS_set_robust_list, &robust.head, sizeof(robust.head)) ||
+	    read(robust.wait[0], &c, 1) != 1)
+		return unused;
+	return NULL;
+}
+
+/* Where the entry @i is read: by a mapping of its own. */
+static struct robust_list *robust_at(char *area, size_t i)
+{
+	return (void *)(area + i * MIB(2) + i * sizeof(struct robust_list) % PAGE);
+}
+
+static long make_futexes(long unused)
+{
+	const size_t bytes = ROBUST * sizeof(struct robust_list);
+	int fd = memfd_create("bc_robust", MFD_CLOEXEC);
+	struct robust_list *list;
+	char *area;
+	size_t i;
+
+	(void)unused;
+	if (fd < 0 || ftruncate(fd, bytes) || pipe(robust.wait))
+		return -errno;
+	list = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	area = mmap(NULL, (ROBUST + 1) * MIB(2), PROT_NONE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (list == MAP_FAILED || area == MAP_FAILED ||
+	    munmap(area, (ROBUST + 1) * MIB(2)))
+		return -errno;
+	area += MIB(2) - (uintptr_t)area % MIB(2);
+	for (i = 0; i < ROBUST; i++) {
+		if (mmap(area + i * MIB(2), PAGE, PROT_READ, MAP_SHARED | MAP_FIXED,
+			 fd, i * sizeof(*list) / PAGE * PAGE) == MAP_FAILED)
+			return -errno;
+		list[i].next = i + 1 < ROBUST ? robust_at(area, i + 1) :
+						&robust.head.list;
+	}
+	robust.head.list.next = robust_at(area, 0);
+	return -pthread_create(&robust.thread, NULL, end_with_futexes, &robust);
+}
+
+static long end_thread(long unused)
+{
+	void *failed;
+
+	(void)unused;
+	if (write(robust.wait[1], "", 1) != 1 || pthread_join(robust.thread, &failed))
+		return -errno;
+	return failed ? -EINVAL : 0;
+}
+
+/*
+ * A thread that ends may have what it takes to end. Catches: as many page tables as
+ * it likes, by a list of robust futexes, which the kernel reads then.
+ */
+TEST_F(refuse, an_ending_thread_overruns_nothing)
+{
+	struct worker *w = user_in(self->group);
+	long long limit;
+
+	ASSERT_NE(NULL, w);
+	ASSERT_EQ(0, call(w, make_futexes, 0));
+	limit = quiet(self->group) + MIB(1);
+	ASSERT_EQ(0, cg_set(self->group, "limit", limit));
+	EXPECT_EQ(0, call(w, end_thread, 0));
+	EXPECT_GE(limit, cg_get(self->group, "usage"));
 }
 
 #define EVENTS 8000
