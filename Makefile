@@ -10,7 +10,7 @@ KVER ?= 6.12
 export KVER KSRC O JOBS T
 
 .PHONY: help demo test test-debug test-fs test-mainline test-clients shell check check-series model bench sizes series apply \
-	deb deb-tools clean
+	deb deb-tools test-deb clean
 .DEFAULT_GOAL := help
 
 help: ## these lines
@@ -61,6 +61,10 @@ apply: ## put the series on your own tree (KSRC=DIR)
 
 deb: ## kernel packages from your own tree and its .config (KSRC=DIR, CONFIG=FILE)
 	@scripts/deb
+
+test-deb: ## installs what deb and deb-tools have built on Debian 12 and 13, and boots it
+	@scripts/test-deb 12
+	@scripts/test-deb 13
 
 deb-tools: ## a package with bc-set, bcstat, bc-oci-hook, units and man pages
 	@scripts/deb-tools
