@@ -247,8 +247,11 @@ static bool kmem_pass(const struct kmem_pass *pass)
 			break;
 		if (kmem_enough_after(pass, freed))
 			return true;
-		if (kmem_pass_ends(pass))
+		if (fatal_signal_pending(current))
 			return false;
+		/* Pages may be all that there is: on a slow machine, too. */
+		if (kmem_pass_ends(pass))
+			break;
 		freed = 0;
 	}
 	if (is_short) {
