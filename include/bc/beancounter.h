@@ -355,7 +355,7 @@ struct res_owner *bc_get_owner(const struct bc_resource *res,
  * The part of bc_charge() that a hook may have inline.
  *
  * Context: Any context but NMI.
- * Return: Whether that was all. If not, bc_charge() is to be called.
+ * Return: Whether that was all. If not, __bc_charge() is to be called.
  */
 static __always_inline bool bc_charge_stock(int id,
 					    struct res_stock __percpu *stock,

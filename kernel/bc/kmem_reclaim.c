@@ -434,35 +434,42 @@ bool kmem_limit_hit(struct beancounter *bc, const struct res_refusal *refusal,
 }
 
 /*
- * How long a task is to wait for what @bc has above the bound for @severity. If
- * *@may_reclaim is set, @bc gives something up first, and it is cleared.
+ * Has the nearest group that is past the bound for @severity give something up, from
+ * @bc on, and none above it: the time that this takes does not grow with the depth,
+ * and what others have cached stays.
  */
-static unsigned long kmem_pay_for(struct beancounter *bc, enum bc_severity severity,
-				  bool *may_reclaim)
+static void kmem_reclaim_debt(struct beancounter *bc, enum bc_severity severity)
 {
-	struct kmem_giver giver = { .bc = bc, .severity = severity };
-	u64 excess = res_counter_excess(&bc->counter, severity);
+	struct kmem_giver giver = { .severity = severity };
 	struct kmem_pass pass = {
-		.want = excess + KMEM_ROOM_MORE,
 		.enough = kmem_has_paid,
 		.use = KMEM_FOR_DEBT,
 	};
+	u64 excess;
 
-	if (excess && *may_reclaim) {
-		*may_reclaim = false;
-		kmem_reclaim(&giver, &pass);
+	for (; bc; bc = bc_parent(bc)) {
 		excess = res_counter_excess(&bc->counter, severity);
+		if (!excess)
+			continue;
+		giver.bc = bc;
+		pass.want = excess + KMEM_ROOM_MORE;
+		kmem_reclaim(&giver, &pass);
+		return;
 	}
-	return kmem_debt_pause(excess, READ_ONCE(bc->counter.limit));
+}
+
+/* How long a task is to wait for what @bc has above the bound for @severity. */
+static unsigned long kmem_pause_for(struct beancounter *bc, enum bc_severity severity)
+{
+	return kmem_debt_pause(res_counter_excess(&bc->counter, severity),
+			       READ_ONCE(bc->counter.limit));
 }
 
 /**
  * kmem_pay() - the current task pays for the excess of its group
  *
- * The nearest group that is past its bound gives something up, and none above it: the
- * time that this takes does not grow with the depth, and what others have cached stays.
- * A privileged task has it do so, too, but does not wait: what is above the barrier is
- * there for it.
+ * A privileged task has the group give something up, too, but does not wait: what is
+ * above the barrier is there for it.
  *
  * Context: Task context; sleeps.
  * Return: How long it is to wait, in jiffies.
@@ -470,7 +477,6 @@ static unsigned long kmem_pay_for(struct beancounter *bc, enum bc_severity sever
 unsigned long kmem_pay(void)
 {
 	struct cgroup_subsys_state *css = bc_get_current_css(&kmem_resource);
-	bool may_reclaim = kmem_may_make_room();
 	enum bc_severity severity = BC_HALFWAY;
 	unsigned long pause = 0;
 	struct beancounter *bc;
@@ -479,8 +485,10 @@ unsigned long kmem_pay(void)
 		return 0;
 	if (ns_capable_noaudit(&init_user_ns, CAP_SYS_ADMIN))
 		severity = BC_LIMIT;
+	if (kmem_may_make_room())
+		kmem_reclaim_debt(css_bc(css), severity);
 	for (bc = css_bc(css); bc; bc = bc_parent(bc))
-		pause = max(pause, kmem_pay_for(bc, severity, &may_reclaim));
+		pause = max(pause, kmem_pause_for(bc, severity));
 	css_put(css);
 	return severity == BC_LIMIT ? 0 : pause;
 }

@@ -74,9 +74,10 @@ struct cgroup_subsys numfiles_cgrp_subsys = {
 	BC_CSS_CALLBACKS,
 };
 
+/* Where bc_charge_stock() has found too little. */
 struct res_owner *__bc_file_charge(void)
 {
-	return bc_charge(&numfiles_resource, 1, BC_BARRIER, true);
+	return __bc_charge(&numfiles_resource, 1, BC_BARRIER, true);
 }
 
 void __bc_file_uncharge(struct res_owner *owner)

@@ -9,7 +9,6 @@
 #include <grp.h>
 #include <limits.h>
 #include <linux/futex.h>
-#include <linux/io_uring.h>
 #include <linux/loop.h>
 #include <pthread.h>
 #include <sched.h>
@@ -29,6 +28,7 @@
 #include "../kselftest_harness.h"
 #include "bc_util.h"
 #include "kmem_util.h"
+#include "ring_util.h"
 
 /* What one page of page tables maps. */
 #define STRIDE MIB(2)
@@ -437,40 +437,27 @@ static long fork_until_refused(long most)
 /* io_uring has a worker for this: a thread of the server's, made for it. */
 static long read_by_a_worker(long unused)
 {
-	struct io_uring_params params = { };
-	struct io_uring_sqe *sqe;
-	struct io_uring_cqe *cqe;
-	int fd, zero;
-	char *ring, c;
-
-	(void)unused;
-	fd = syscall(SYS_io_uring_setup, 1, &params);
-	zero = open("/dev/zero", O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || zero < 0)
-		return -errno;
-	/* Both queues are in one mapping, which a page or two will do for. */
-	ring = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
-		    IORING_OFF_SQ_RING);
-	sqe = mmap(NULL, sizeof(*sqe), PROT_READ | PROT_WRITE, MAP_SHARED, fd,
-		   IORING_OFF_SQES);
-	if (ring == MAP_FAILED || sqe == MAP_FAILED)
-		return -errno;
-	*sqe = (struct io_uring_sqe) {
+	struct io_uring_sqe sqe = {
 		.opcode = IORING_OP_READ,
 		.flags = IOSQE_ASYNC,
-		.fd = zero,
-		.addr = (uintptr_t)&c,
 		.len = 1,
 	};
-	*(unsigned int *)(ring + params.sq_off.array) = 0;
-	__atomic_add_fetch((unsigned int *)(ring + params.sq_off.tail), 1,
-			   __ATOMIC_RELEASE);
-	if (syscall(SYS_io_uring_enter, fd, 1, 1, IORING_ENTER_GETEVENTS, NULL, 0) != 1)
+	struct ring ring;
+	long result;
+	char c;
+
+	(void)unused;
+	result = ring_setup(&ring);
+	if (result)
+		return result;
+	sqe.fd = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+	if (sqe.fd < 0)
 		return -errno;
-	cqe = (void *)(ring + params.cq_off.cqes);
-	close(zero);
-	close(fd);
-	return cqe->res == 1 ? 0 : cqe->res;
+	sqe.addr = (uintptr_t)&c;
+	result = ring_do(&ring, &sqe);
+	close(sqe.fd);
+	close(ring.fd);
+	return result == 1 ? 0 : result;
 }
 
 /*

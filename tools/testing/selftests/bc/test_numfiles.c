@@ -6,7 +6,6 @@
  */
 #include <fcntl.h>
 #include <linux/capability.h>
-#include <linux/io_uring.h>
 #include <mqueue.h>
 #include <pthread.h>
 #include <sched.h>
@@ -26,6 +25,7 @@
 
 #include "../kselftest_harness.h"
 #include "bc_util.h"
+#include "ring_util.h"
 
 /* Makes this program, run by exec, wait until it is killed. */
 #define HOLD "--hold-until-killed"
@@ -567,60 +567,26 @@ TEST_F(numfiles, shared_memory_is_a_file)
 	EXPECT_EQ(0, cg_get(self->group, "usage"));
 }
 
-/* As much of io_uring as it takes to open one file at a time. */
-static struct {
-	int fd;
-	struct io_uring_params params;
-	struct io_uring_sqe *sqe;
-	char *ring;
-} uring;
+static struct ring ring;
 
-static unsigned int *ring_at(unsigned int offset)
+static long make_ring(long unused)
 {
-	return (unsigned int *)(uring.ring + offset);
-}
-
-static long ring_setup(long unused)
-{
-	uring.fd = syscall(SYS_io_uring_setup, 1, &uring.params);
-	if (uring.fd < 0)
-		return -errno;
-	/* Both queues are in one mapping, which a page or two will do for. */
-	uring.ring = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, uring.fd,
-			  IORING_OFF_SQ_RING);
-	uring.sqe = mmap(NULL, sizeof(*uring.sqe), PROT_READ | PROT_WRITE,
-			 MAP_SHARED, uring.fd, IORING_OFF_SQES);
-	if (uring.ring == MAP_FAILED || uring.sqe == MAP_FAILED)
-		return -errno;
-	return keep(uring.fd);
+	return ring_setup(&ring) ?: keep(ring.fd);
 }
 
 /* In the system call that submits it, or later in a worker of the kernel's. */
 static long ring_open(long async)
 {
-	struct io_uring_cqe *cqe;
-	unsigned int *head;
-	int result;
+	const struct io_uring_sqe sqe = {
+		.opcode = IORING_OP_OPENAT,
+		.flags = async ? IOSQE_ASYNC : 0,
+		.fd = AT_FDCWD,
+		.addr = (unsigned long)"/",
+		.open_flags = O_RDONLY | O_DIRECTORY,
+	};
+	long result = ring_do(&ring, &sqe);
 
-	memset(uring.sqe, 0, sizeof(*uring.sqe));
-	uring.sqe->opcode = IORING_OP_OPENAT;
-	uring.sqe->flags = async ? IOSQE_ASYNC : 0;
-	uring.sqe->fd = AT_FDCWD;
-	uring.sqe->addr = (unsigned long)"/";
-	uring.sqe->open_flags = O_RDONLY | O_DIRECTORY;
-	*ring_at(uring.params.sq_off.array) = 0;
-	__atomic_add_fetch(ring_at(uring.params.sq_off.tail), 1, __ATOMIC_RELEASE);
-	if (syscall(SYS_io_uring_enter, uring.fd, 1, 1, IORING_ENTER_GETEVENTS,
-		    NULL, 0) != 1)
-		return -errno;
-
-	head = ring_at(uring.params.cq_off.head);
-	cqe = (void *)ring_at(uring.params.cq_off.cqes);
-	result = cqe[*head & *ring_at(uring.params.cq_off.ring_mask)].res;
-	__atomic_add_fetch(head, 1, __ATOMIC_RELEASE);
-	if (result < 0)
-		return result;
-	return keep(result);
+	return result < 0 ? result : keep(result);
 }
 
 /*
@@ -633,7 +599,7 @@ TEST_F(numfiles, io_uring_opens_are_charged)
 	long err;
 
 	ASSERT_NE(NULL, w);
-	err = call(w, ring_setup, 0);
+	err = call(w, make_ring, 0);
 	if (not_there(err) || err == -EPERM)
 		SKIP(return, "no io_uring");
 	ASSERT_EQ(0, err);

@@ -936,6 +936,25 @@ static long make_groups(long n)
 }
 
 /*
+ * Makes @n groups below job->path, after as many that have slabs made. Each is to
+ * take @least bytes of @box. Returns the usage then.
+ */
+static long long groups_take(struct __test_metadata *_metadata,
+			     struct worker *tenant, const char *box, long n,
+			     long least)
+{
+	long long before, after;
+
+	ASSERT_EQ(n, call(tenant, make_groups, n));
+	before = kmem_usage(box);
+	ASSERT_EQ(n, call(tenant, make_groups, n));
+	after = kmem_usage(box);
+	EXPECT_GE(after - before, n * least)
+		TH_LOG("%lld bytes for a group", (after - before) / n);
+	return after;
+}
+
+/*
  * Groups are made of kernel memory, which is charged to the task that makes
  * them. Catches: accounts that are on no account.
  */
@@ -945,32 +964,23 @@ TEST_F(groups, empty_groups_are_charged)
 	 * Less than a css and the counts of a group, and more than its owner.
 	 */
 	enum { FEW = 50, LEAST = 400, LEAST_ALONE = 3000, ROOM = 256 * 1024 };
-	long long before, grown;
+	long long full;
 
 	/* Groups below one that has all controllers off take memory, too. */
 	snprintf(job->path, sizeof(job->path), "%s", self->given);
 	ASSERT_EQ(1, call(self->tenant, make_groups, 1));
 	snprintf(job->path, sizeof(job->path), "%s/e0", self->given);
-	ASSERT_EQ(FEW, call(self->tenant, make_groups, FEW));
-	before = kmem_usage(self->box);
-	ASSERT_EQ(FEW, call(self->tenant, make_groups, FEW));
-	grown = kmem_usage(self->box) - before;
-	EXPECT_GE(grown, FEW * LEAST_ALONE)
-		TH_LOG("%lld bytes for a group", grown / FEW);
+	groups_take(_metadata, self->tenant, self->box, FEW, LEAST_ALONE);
 
 	snprintf(job->path, sizeof(job->path), "%s", self->given);
-	ASSERT_EQ(FEW, call(self->tenant, make_groups, FEW));
-	before = kmem_usage(self->box);
-	ASSERT_EQ(FEW, call(self->tenant, make_groups, FEW));
-	grown = kmem_usage(self->box) - before;
-	EXPECT_GE(grown, FEW * LEAST * self->controllers)
-		TH_LOG("%lld bytes for a group", grown / FEW);
+	full = groups_take(_metadata, self->tenant, self->box, FEW,
+			   LEAST * self->controllers);
 
 	ASSERT_EQ(0, set_kmem_limit(self->box, kmem_usage(self->box) + ROOM));
 	EXPECT_LT(call(self->tenant, make_groups, 4000),
 		  ROOM / LEAST / self->controllers);
 	EXPECT_EQ(ENOMEM, job->err);
-	EXPECT_LE(kmem_usage(self->box), before + grown + ROOM);
+	EXPECT_LE(kmem_usage(self->box), full + ROOM);
 
 	/*
 	 * The next one's failure leaves nothing, and with room there are more. What
