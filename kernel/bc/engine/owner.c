@@ -19,6 +19,7 @@
 
 #include <linux/bug.h>
 #include <linux/init.h>
+#include <linux/kmemleak.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/uaccess.h>
@@ -102,6 +103,11 @@ int res_owner_create(struct res_counter *counter, const struct res_counter *twin
 	pair = kmem_cache_zalloc(res_owner_cache, GFP_KERNEL_ACCOUNT);
 	if (!pair)
 		return -ENOMEM;
+	/*
+	 * A removed counter's owner is known to the objects alone, and these may
+	 * note it where kmemleak does not look.
+	 */
+	kmemleak_not_leak(pair);
 	res_owner_init(pair, counter);
 	return 0;
 }

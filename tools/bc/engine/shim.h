@@ -871,6 +871,7 @@ void kmem_cache_free(struct kmem_cache *cache, void *ptr);
 #define KMEM_CACHE(type, flags) \
 	kmem_cache_create(#type, sizeof(struct type), \
 			  __alignof__(struct type), flags, NULL)
+#define kmemleak_not_leak(ptr)	((void)(ptr))
 
 /* Memory that is asked about in this way is there. */
 static inline long copy_from_kernel_nofault(void *dst, const void *src, size_t size)

@@ -20,6 +20,8 @@
 
 #define PROFILING "/proc/sys/vm/mem_profiling"
 
+#define KMEMLEAK "/sys/kernel/debug/kmemleak"
+
 #define PIPES 40
 
 static void __attribute__((constructor)) choose_controller(void)
@@ -259,6 +261,43 @@ TEST_F(holders, networks_that_stay)
 		EXPECT_EQ(0, visit_network(0));
 		cg_get(self->group, "usage");
 	}));
+}
+
+/* How many owners kmemleak takes for leaks; -errno. */
+static int leaked_owners(void)
+{
+	FILE *file = fopen(KMEMLEAK, "re");
+	char text[1024];
+	int owners = 0;
+
+	if (!file)
+		return -errno;
+	while (fgets(text, sizeof(text), file))
+		owners += !!strstr(text, "res_owner_create");
+	fclose(file);
+	return owners;
+}
+
+/* The owner of what a removed group has left is not taken for a leak. */
+TEST_F(holders, owners_are_no_leaks)
+{
+	long err;
+
+	if (access(KMEMLEAK, W_OK))
+		SKIP(return, "CONFIG_DEBUG_KMEMLEAK is not set");
+	err = call(self->w, visit_network, 0);
+	if (err == -EINVAL)
+		SKIP(return, "CONFIG_NET_NS is not set");
+	ASSERT_EQ(0, err);
+	worker_end(self->w);
+	self->w = NULL;
+	EXPECT_SOON(0, beyond_networks(self->group));
+	ASSERT_EQ(0, cg_rmdir(self->group));
+	/* What is younger than five seconds is not reported by the first. */
+	ASSERT_EQ(0, bc_write_file(KMEMLEAK, "scan"));
+	sleep(6);
+	ASSERT_EQ(0, bc_write_file(KMEMLEAK, "scan"));
+	EXPECT_EQ(0, leaked_owners());
 }
 
 /* It is read while groups allocate, free, come and go: all of it can be read. */
