@@ -58,6 +58,7 @@
 
 #define FAILSLAB "/sys/kernel/debug/failslab/"
 #define DROP_CACHES "/proc/sys/vm/drop_caches"
+#define PROFILING "/proc/sys/vm/mem_profiling"
 
 static bool in_long_form(void)
 {
@@ -926,6 +927,9 @@ FIXTURE_SETUP(faults)
 	if (access("/proc/self/fail-nth", F_OK) ||
 	    bc_write_file(FAILSLAB "ignore-gfp-wait", "N"))
 		SKIP(return, "CONFIG_FAILSLAB is not set");
+	/* Both would tell of each allocation that fails, at length. */
+	bc_write_file(FAILSLAB "verbose", "0");
+	bc_write_file(PROFILING, "0");
 	set_up(_metadata, &self->place, &variant->kind);
 }
 
