@@ -402,6 +402,19 @@ static enum kmem_use kmem_use_of(const struct res_refusal *refusal)
 	return refusal->at == BC_EARLY ? KMEM_FOR_TASK : KMEM_FOR_CHARGE;
 }
 
+/*
+ * What a group is to give up. A new task is refused where more may be in use than
+ * the bound allows: all of that is in the way.
+ */
+static u64 kmem_want(const struct res_refusal *refusal)
+{
+	u64 want = refusal->n;
+
+	if (refusal->usage > refusal->bound)
+		want += refusal->usage - refusal->bound;
+	return want + kmem_room_more(refusal->bound);
+}
+
 /**
  * kmem_limit_hit() - make room in a group that refuses a charge
  * @bc: the group
@@ -416,7 +429,7 @@ bool kmem_limit_hit(struct beancounter *bc, const struct res_refusal *refusal,
 {
 	struct kmem_giver giver = { .bc = bc, };
 	struct kmem_pass pass = {
-		.want = refusal->n + kmem_room_more(refusal->bound),
+		.want = kmem_want(refusal),
 		.enough = kmem_has_room,
 		.use = kmem_use_of(refusal),
 	};

@@ -43,7 +43,8 @@
 
 /*
  * So long a pass may take: in a hurry; for a charge, as long as dirty throttling may
- * with locks held; without locks. Its last step may take as long as all before it.
+ * with locks held; without locks. Its last step may take as long as all before it, and
+ * one over pages longer: that depends on how often they are mapped.
  */
 #define KMEM_ROOM_TIME_HURRY	max(HZ / 50, 1)
 #define KMEM_ROOM_TIME_CHARGE	max(HZ / 5, 1)
@@ -249,7 +250,7 @@ static bool kmem_pass(const struct kmem_pass *pass)
 			return true;
 		if (fatal_signal_pending(current))
 			return false;
-		/* Pages may be all that there is: on a slow machine, too. */
+		/* Pages may be all that there is. On a slow machine, then, some go. */
 		if (kmem_pass_ends(pass))
 			break;
 		freed = 0;
@@ -260,13 +261,15 @@ static bool kmem_pass(const struct kmem_pass *pass)
 			freed += kmem_shrink_pages(pass, pages);
 		return kmem_enough_after(pass, freed);
 	}
+	if (kmem_pass_ends(pass))
+		pages = KMEM_ROOM_PAGES_MIN;
 	/*
 	 * Reclaim of pages gives up objects, too, but does not count them. The first
 	 * pages may all be of one large file, and no inode is unused after them.
 	 */
 	do {
 		freed = kmem_shrink_pages(pass, pages);
-		if (freed)
+		if (freed && !kmem_pass_ends(pass))
 			freed += kmem_shrink(pass, 0);
 		if (kmem_enough_after(pass, freed))
 			return true;

@@ -87,8 +87,9 @@ static void res_refuse(struct res_refusal *refusal, struct res_counter *counter,
 		.at = BC_LIMIT,
 	};
 	if (severity < BC_LIMIT && res_fits(used, n, limit)) {
-		refusal->at = severity == BC_EARLY ? BC_EARLY : BC_BARRIER;
 		refusal->bound = res_bound(counter, severity);
+		refusal->at = refusal->bound < res_bound(counter, BC_BARRIER) ?
+			      BC_EARLY : BC_BARRIER;
 	}
 }
 

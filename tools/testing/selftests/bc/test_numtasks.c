@@ -1461,6 +1461,12 @@ static int move_any(const char *from, const char *to, unsigned int *random)
 	return n ? cg_attach(to, pids[rand_r(random) % n]) : 0;
 }
 
+/* How often a task is moved. Each time that waits for a grace period. */
+static int moves_a_round(void)
+{
+	return bc_debug_kernel() ? 20 : 60;
+}
+
 /* Each task is counted once, in the group where it is. */
 TEST_F(numtasks, forks_race_with_moves)
 {
@@ -1481,7 +1487,7 @@ TEST_F(numtasks, forks_race_with_moves)
 	for (round = 0; round < 5; round++) {
 		for (i = 0; i < WORKERS; i++)
 			start(w[i], fork_hammer, bc_rounds(160));
-		for (i = 0; i < 60; i++) {
+		for (i = 0; i < moves_a_round(); i++) {
 			int err = move_any(group[i % groups],
 					   group[rand_r(&random) % groups], &random);
 
@@ -1753,7 +1759,7 @@ TEST_F(beside_pids, they_count_the_same)
 	for (round = 0; round < 5; round++) {
 		for (i = 0; i < WORKERS; i++)
 			start(w[i], fork_hammer, bc_rounds(160));
-		for (i = 0; i < 60; i++)
+		for (i = 0; i < moves_a_round(); i++)
 			move_any(group[i % GROUPS], group[rand_r(&random) % GROUPS],
 				 &random);
 		tasks = 0;
