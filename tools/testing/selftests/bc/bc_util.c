@@ -1038,6 +1038,20 @@ int bc_write_file(const char *path, const char *text)
 	return err;
 }
 
+int bc_count_lines(const char *path, const char *word)
+{
+	FILE *file = fopen(path, "re");
+	char line[1024];
+	int n = 0;
+
+	if (!file)
+		return -errno;
+	while (fgets(line, sizeof(line), file))
+		n += !!strstr(line, word);
+	fclose(file);
+	return n;
+}
+
 long enter_userns(long unused)
 {
 	int err;

@@ -163,6 +163,8 @@ long bc_most_stock(int cpus, int groups, long usage);
 
 /* Writes @text to a file that exists: 0 or -errno. */
 int bc_write_file(const char *path, const char *text);
+/* How many lines of a file have @word, or -errno. */
+int bc_count_lines(const char *path, const char *word);
 
 void bc_sleep_ms(int ms);
 long long bc_now_ms(void);

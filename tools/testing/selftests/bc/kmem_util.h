@@ -24,6 +24,7 @@
 #define PAGE 4096
 
 #define DROP_CACHES "/proc/sys/vm/drop_caches"
+#define PROFILING "/proc/sys/vm/mem_profiling"
 #define HOLDERS "/sys/kernel/debug/bc/kmem_holders"
 
 /* What is used */

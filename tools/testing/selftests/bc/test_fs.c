@@ -36,16 +36,12 @@
 #include <sys/xattr.h>
 
 #include "../kselftest_harness.h"
-#include "bc_util.h"
 #include "fuse_server.h"
+#include "kmem_util.h"
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
 #endif
-
-#define KIB(n) ((n) * 1024LL)
-#define MIB(n) ((n) * 1024LL * 1024)
-#define PAGE 4096
 
 /* Of the group that is filled. */
 #define LIMIT MIB(8)
@@ -57,8 +53,6 @@
 #define NEIGHBOURLY 3
 
 #define FAILSLAB "/sys/kernel/debug/failslab/"
-#define DROP_CACHES "/proc/sys/vm/drop_caches"
-#define PROFILING "/proc/sys/vm/mem_profiling"
 
 static bool in_long_form(void)
 {
@@ -300,30 +294,6 @@ static void leave(struct __test_metadata *_metadata, struct place *place)
 	rmdir(MERGED);
 	rmdir(BASE);
 	bc_teardown();
-}
-
-/* Touches everything that there is, so that nothing faults later on. */
-static long prepare(long unused)
-{
-	struct rlimit none = { 0, 0 };
-	volatile char stack[KIB(256)];
-	size_t i;
-
-	(void)unused;
-	setrlimit(RLIMIT_CORE, &none);
-	for (i = 0; i < sizeof(stack); i += PAGE)
-		stack[i] = 0;
-	return mlockall(MCL_CURRENT) ? -errno : 0;
-}
-
-static struct worker *prepared(const char *cg)
-{
-	return worker_after(worker_new(cg), prepare, 0);
-}
-
-static struct worker *user_in(const char *cg)
-{
-	return worker_after(prepared(cg), become_nobody, 0);
 }
 
 /* The neighbour: makes, writes, syncs, renames and removes files for ever. */
@@ -873,8 +843,8 @@ static void set_up(struct __test_metadata *_metadata, struct place *self,
 		SKIP(return, "no share has the tag %s", device);
 	}
 	if (is_fuse(variant->layer)) {
-		self->server = prepared(variant->layer == FUSE_SAME ?
-					self->full : NULL);
+		self->server = root_in(variant->layer == FUSE_SAME ?
+				       self->full : NULL);
 		ASSERT_NE(NULL, self->server);
 		start(self->server, fuse_serve, fd);
 		close(fd);
@@ -909,7 +879,7 @@ static void set_up(struct __test_metadata *_metadata, struct place *self,
 	self->writer = user_in(self->neighbour);
 	ASSERT_NE(NULL, self->writer);
 	start(self->writer, be_a_neighbour, 0);
-	self->filler = prepared(self->full);
+	self->filler = root_in(self->full);
 	ASSERT_NE(NULL, self->filler);
 }
 

@@ -50,7 +50,6 @@
 #define STRIDE MIB(2)
 #define SPARSE (STRIDE * 32768)
 
-#define PROFILING "/proc/sys/vm/mem_profiling"
 #define SEM_LIMITS "/proc/sys/kernel/sem"
 static char sem_limits[128];			/* what they were */
 /* Semaphores of 64 bytes: more than kmalloc() can do. */

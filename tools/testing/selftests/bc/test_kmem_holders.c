@@ -19,8 +19,6 @@
 #include "../kselftest_harness.h"
 #include "kmem_util.h"
 
-#define PROFILING "/proc/sys/vm/mem_profiling"
-
 #define KMEMLEAK "/sys/kernel/debug/kmemleak"
 
 #define PIPES 40
@@ -222,18 +220,30 @@ static long make_and_free(long rounds)
 	return err;
 }
 
-/* One thing that stays: makes a network namespace and leaves it. */
-static long visit_network(long unused)
+/* fn(arg) in a child: 0 or -errno. */
+static long in_child(bc_work fn, long arg)
 {
 	pid_t pid = fork();
 	int status;
 
-	(void)unused;
 	if (!pid)
-		_exit(unshare(CLONE_NEWNET) ? errno : 0);
+		_exit(-fn(arg));
 	if (pid < 0 || waitpid(pid, &status, 0) != pid)
 		return -errno;
-	return -WEXITSTATUS(status);
+	return WIFEXITED(status) ? -WEXITSTATUS(status) : -EIO;
+}
+
+static long enter_network(long unused)
+{
+	(void)unused;
+	return unshare(CLONE_NEWNET) ? -errno : 0;
+}
+
+/* One thing that stays: makes a network namespace and leaves it. */
+static long visit_network(long unused)
+{
+	(void)unused;
+	return in_child(enter_network, 0);
 }
 
 /* What is charged beyond network namespaces, once no task is left. */
@@ -262,21 +272,6 @@ TEST_F(holders, networks_that_stay)
 		EXPECT_EQ(0, visit_network(0));
 		cg_get(self->group, "usage");
 	}));
-}
-
-/* How many owners kmemleak takes for leaks; -errno. */
-static int leaked_owners(void)
-{
-	FILE *file = fopen(KMEMLEAK, "re");
-	char text[1024];
-	int owners = 0;
-
-	if (!file)
-		return -errno;
-	while (fgets(text, sizeof(text), file))
-		owners += !!strstr(text, "res_owner_create");
-	fclose(file);
-	return owners;
 }
 
 /* For one event of each directory. */
@@ -314,7 +309,7 @@ TEST_F(holders, owners_are_no_leaks)
 	ASSERT_EQ(0, bc_write_file(KMEMLEAK, "scan"));
 	sleep(6);
 	ASSERT_EQ(0, bc_write_file(KMEMLEAK, "scan"));
-	EXPECT_EQ(0, leaked_owners());
+	EXPECT_EQ(0, bc_count_lines(KMEMLEAK, "res_owner_create"));
 	free(root);
 }
 
@@ -343,19 +338,11 @@ TEST_F(holders, attributes_are_on_no_account)
 /* A process in @depth PID namespaces, one in the other; all end. */
 static long nest_pids(long depth)
 {
-	int status;
-	pid_t pid;
-
 	if (!depth)
 		return 0;
 	if (unshare(CLONE_NEWPID))
 		return -errno;
-	pid = fork();
-	if (!pid)
-		_exit(-nest_pids(depth - 1));
-	if (pid < 0 || waitpid(pid, &status, 0) != pid)
-		return -errno;
-	return WIFEXITED(status) ? -WEXITSTATUS(status) : -EIO;
+	return in_child(nest_pids, depth - 1);
 }
 
 /*

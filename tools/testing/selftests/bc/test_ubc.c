@@ -3105,16 +3105,7 @@ static long register_buffer_rings(long rounds)
 /* Areas of the kernel's address space that map pages of other owners. */
 static int mapped_areas(void)
 {
-	FILE *file = fopen("/proc/vmallocinfo", "re");
-	char line[512];
-	int n = 0;
-
-	if (!file)
-		return -errno;
-	while (fgets(line, sizeof(line), file))
-		n += !!strstr(line, " vmap");
-	fclose(file);
-	return n;
+	return bc_count_lines("/proc/vmallocinfo", " vmap");
 }
 
 /* Catches: a charge that is not returned, or a mapping of the kernel's that stays. */
