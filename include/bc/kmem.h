@@ -93,7 +93,6 @@ void __bc_page_uncharge(struct page *page, unsigned int order);
 int __must_check __bc_vmalloc_charge(struct vm_struct *area, gfp_t gfp);
 void __bc_vmalloc_uncharge(struct vm_struct *area);
 bool __must_check __bc_slab_post_charge(void *p, gfp_t flags);
-void __bc_slab_uncharge(struct res_owner **place, const struct kmem_cache *s);
 struct res_owner * __must_check __bc_percpu_charge(size_t size, gfp_t gfp);
 void __bc_percpu_commit(struct res_owner **place, struct res_owner *owner,
 			size_t size);

@@ -20,16 +20,34 @@
 
 #ifdef CONFIG_BC_KMEM
 
+#include <linux/percpu.h>
+#include <linux/preempt.h>
+#include <linux/sched.h>
+
+#include <bc/kmem.h>
+#include <bc/res_counter.h>
+
+DECLARE_PER_CPU(struct res_stock, bc_kmem_stock);
+
+/*
+ * kmem_cache.bc_offset of a cache whose objects do not have their owners behind
+ * them. OF_SOME: an object is charged if the flag of its allocation asks for it.
+ * IN_VECTORS: all are. Without kmem's groups (cgroup_disable=kmem) no cache is
+ * anything but OF_SOME.
+ */
+#define BC_OWNERS_OF_SOME	0
+#define BC_OWNERS_IN_VECTORS	1
+
 /* Whether objects have their owners behind them. */
-static inline bool bc_cache_has_owners(const struct kmem_cache *s)
+static __always_inline bool bc_cache_has_owners(const struct kmem_cache *s)
 {
-	return s->bc_offset;
+	return s->bc_offset > BC_OWNERS_IN_VECTORS;
 }
 
 /* An object of a new slab, before it is poisoned. */
 static inline void bc_slab_init_owner(struct kmem_cache *s, void *object)
 {
-	if (s->bc_offset)
+	if (bc_cache_has_owners(s))
 		*(struct res_owner **)(object + s->bc_offset) = NULL;
 }
 
@@ -67,28 +85,73 @@ static __always_inline unsigned int bc_slab_offset(struct slab *slab,
 static __always_inline bool bc_slab_has_owner(struct kmem_cache *s,
 					      void *object)
 {
-	return s->bc_offset && likely(!is_kfence_address(object));
+	return bc_cache_has_owners(s) && likely(!is_kfence_address(object));
 }
 
-/*
- * Where the owner of an object is; NULL: there is no place for it yet. It may
- * be in what KASAN takes for a redzone.
- */
+/* Where such an object has it: it may be in what KASAN takes for a redzone. */
+static __always_inline struct res_owner **
+bc_object_owner(struct kmem_cache *s, void *object)
+{
+	return kasan_reset_tag(object) + s->bc_offset;
+}
+
+/* Where the owner of an object is; NULL: there is no place for it yet. */
 static __always_inline struct res_owner **
 bc_slab_place(struct kmem_cache *s, struct slab *slab, void *object)
 {
 	struct slabobj_ext *exts;
 
 	if (bc_slab_has_owner(s, object))
-		return kasan_reset_tag(object) + s->bc_offset;
+		return bc_object_owner(s, object);
 	exts = slab_obj_exts(slab);
 	if (!exts)
 		return NULL;
 	return bc_vector_place(s, object, bc_slab_offset(slab, object), exts);
 }
 
+/* Whether the current task charges something else than its own group. */
+static __always_inline bool bc_in_scope(void)
+{
+	unsigned long scope = (unsigned long)current->bc_active;
+
+#ifdef CONFIG_MEMCG
+	scope |= (unsigned long)current->active_memcg;
+#endif
+	return scope;
+}
+
+/*
+ * Charges an object that has its owner behind it to the current task's group, from
+ * this CPU's stock, and returns whether it has. It is inline: this is what most
+ * charges are, and to call a function takes half as many steps again.
+ */
+static __always_inline bool bc_object_charge(struct kmem_cache *s, void *object)
+{
+	struct res_owner *owner;
+	struct res_slot *slot;
+	bool charged = false;
+
+	if (unlikely(!object || !in_task() || bc_in_scope()))
+		return false;
+	/* See kmem_charge_fastpath(). */
+	preempt_disable();
+	owner = READ_ONCE(current->bc_owner);
+	slot = res_this_slot(&bc_kmem_stock, owner);
+	if (likely(slot->owner == owner)) {
+		charged = !res_slot_take(slot, s->size);
+		if (unlikely(!charged))
+			__res_slot_undo(slot, s->size);
+	}
+	preempt_enable();
+	if (likely(charged))
+		*bc_object_owner(s, object) = owner;
+	return charged;
+}
+
 bool __must_check __bc_slab_charge(struct kmem_cache *s, gfp_t flags,
 				   void *object);
+bool __must_check __bc_slab_charge_vector(struct kmem_cache *s, gfp_t flags,
+					  void *object);
 bool __must_check __bc_slab_charge_bulk(struct kmem_cache *s, gfp_t flags,
 					size_t nr, void **p);
 
@@ -102,19 +165,44 @@ bool __must_check __bc_slab_charge_bulk(struct kmem_cache *s, gfp_t flags,
  * An object is not charged if its cache and its flags do not ask for it, or if
  * there is no memory to note its owner.
  *
- * Context: Any context but NMI; as @flags say.
+ * Context: Any context but NMI; as @flags say. After kmem_accounting() only.
  * Return: Whether they may be used. If not, they are to be freed.
  */
 static __always_inline bool __must_check
 bc_slab_charge(struct kmem_cache *s, gfp_t flags, size_t nr, void **p)
 {
-	if (!bc_kmem_charges())
+	/*
+	 * bc_kmem_charges() without its key, which need not be asked: bc_owner is
+	 * a group's owner only while there is one, and the key is on. BC_LOOK_UP
+	 * may outlive that, and charges nothing then.
+	 */
+	if (!data_race(current->bc_owner))
 		return true;
-	if (likely(!(flags & __GFP_BC) && !(s->flags & SLAB_BC)))
+	if (bc_cache_has_owners(s) && likely(nr == 1) &&
+	    likely(!is_kfence_address(*p)))
+		return likely(bc_object_charge(s, *p)) ||
+		       __bc_slab_charge(s, flags, *p);
+	if (s->bc_offset == BC_OWNERS_OF_SOME && likely(!(flags & __GFP_BC)))
 		return true;
 	if (likely(nr == 1))
-		return __bc_slab_charge(s, flags, *p);
+		return __bc_slab_charge_vector(s, flags, *p);
 	return __bc_slab_charge_bulk(s, flags, nr, p);
+}
+
+/* Returns what an object was charged, whose owner is at @place. */
+static __always_inline void bc_owner_uncharge(struct kmem_cache *s,
+					      struct res_owner **place)
+{
+	/* Read again: the caller, which mostly finds NULL, needs no register for it. */
+	struct res_owner *owner = READ_ONCE(*place);
+	bool uncharged;
+
+	*place = NULL;
+	preempt_disable();
+	uncharged = res_stock_uncharge(&bc_kmem_stock, owner, s->size);
+	preempt_enable();
+	if (unlikely(!uncharged))
+		res_counter_uncharge(owner, s->size);
 }
 
 /*
@@ -127,8 +215,8 @@ static __always_inline void bc_object_uncharge(struct kmem_cache *s,
 	struct res_owner **place;
 	struct slabobj_ext *exts;
 
-	if (likely(bc_slab_has_owner(s, object))) {
-		place = kasan_reset_tag(object) + s->bc_offset;
+	if (bc_slab_has_owner(s, object)) {
+		place = bc_object_owner(s, object);
 	} else {
 		exts = slab_obj_exts(slab);
 		if (likely(!exts))
@@ -136,8 +224,8 @@ static __always_inline void bc_object_uncharge(struct kmem_cache *s,
 		place = bc_vector_place(s, object, bc_slab_offset(slab, object),
 					exts);
 	}
-	if (unlikely(*place))
-		__bc_slab_uncharge(place, s);
+	if (*place)
+		bc_owner_uncharge(s, place);
 }
 
 /**

@@ -64,14 +64,14 @@ static u64 kmem_capacity(enum bc_severity severity)
 	return (u64)totalram_pages() << PAGE_SHIFT;
 }
 
-static DEFINE_PER_CPU(struct res_stock, kmem_stock);
+DEFINE_PER_CPU(struct res_stock, bc_kmem_stock);
 struct bc_resource_state kmem_state;
 
 const struct bc_resource kmem_resource = {
 	.ss		= &kmem_cgrp_subsys,
 	.id		= kmem_cgrp_id,
 	.state		= &kmem_state,
-	.stock		= &kmem_stock,
+	.stock		= &bc_kmem_stock,
 	.key		= &bc_kmem_key,
 	.refused	= -ENOMEM,
 	.exhausted	= -ENOMEM,
@@ -193,17 +193,11 @@ static __always_inline bool kmem_charge_stock(struct res_owner *owner, u64 n,
 					      enum kmem_kind kind)
 {
 	if (kind == KMEM_SLAB)
-		return res_stock_charge(&kmem_stock, owner, n);
-	return res_stock_charge_kind(&kmem_stock, owner, n, kind);
+		return res_stock_charge(&bc_kmem_stock, owner, n);
+	return res_stock_charge_kind(&bc_kmem_stock, owner, n, kind);
 }
 
 #ifdef CONFIG_MEMCG
-static __always_inline bool kmem_in_scope(void)
-{
-	return (unsigned long)current->active_memcg |
-	       (unsigned long)current->bc_active;
-}
-
 /*
  * What memcg's scope (set_active_memcg()) means for kmem: the kmem group that
  * the memcg is in, with a reference; NULL: the task's own, which it also is
@@ -222,11 +216,6 @@ static struct res_owner *kmem_get_memcg_scope(void)
 	return own ? NULL : __bc_kmem_get_of(&memcg->css);
 }
 #else
-static __always_inline bool kmem_in_scope(void)
-{
-	return current->bc_active;
-}
-
 static struct res_owner *kmem_get_memcg_scope(void)
 {
 	return NULL;
@@ -265,7 +254,7 @@ static struct res_owner *kmem_charge_scope(u64 n, enum kmem_kind kind,
 static noinline struct res_owner *__kmem_charge(u64 n, enum kmem_kind kind,
 						gfp_t gfp)
 {
-	if (in_task() && kmem_in_scope())
+	if (in_task() && bc_in_scope())
 		return kmem_charge_scope(n, kind, gfp);
 	return kmem_charge_slowpath(n, kind, gfp);
 }
@@ -280,7 +269,7 @@ kmem_charge_fastpath(u64 n, enum kmem_kind kind)
 	struct res_owner *owner;
 	bool charged;
 
-	if (unlikely(!in_task() || kmem_in_scope()))
+	if (unlikely(!in_task() || bc_in_scope()))
 		return NULL;
 	/*
 	 * When the task is moved, its old group can be removed. The owner stays
@@ -319,8 +308,8 @@ static __always_inline void kmem_uncharge(struct res_owner *owner, u64 n,
 
 	preempt_disable();
 	uncharged = kind == KMEM_SLAB ?
-		    res_stock_uncharge(&kmem_stock, owner, n) :
-		    res_stock_uncharge_kind(&kmem_stock, owner, n, kind);
+		    res_stock_uncharge(&bc_kmem_stock, owner, n) :
+		    res_stock_uncharge_kind(&bc_kmem_stock, owner, n, kind);
 	preempt_enable();
 	if (unlikely(!uncharged))
 		kmem_uncharge_slowpath(owner, n, kind);
@@ -589,15 +578,15 @@ bool __bc_slab_charge_bulk(struct kmem_cache *s, gfp_t flags, size_t nr,
 	return true;
 }
 
-static noinline bool kmem_slab_charge_slowpath(struct kmem_cache *s,
-					       gfp_t flags, void *object)
+/* Where bc_object_charge() and __bc_slab_charge_vector() give up: any charge. */
+bool __bc_slab_charge(struct kmem_cache *s, gfp_t flags, void *object)
 {
-	struct res_owner **place = kmem_make_place(s, object, flags);
-	struct res_owner *owner;
+	struct res_owner **place, *owner;
 
+	place = object ? kmem_make_place(s, object, flags) : NULL;
 	if (!place)
 		return true;
-	owner = __kmem_charge(s->size, KMEM_SLAB, flags);
+	owner = kmem_charge(s->size, KMEM_SLAB, flags);
 	if (IS_ERR(owner))
 		return false;
 	*place = owner;
@@ -613,15 +602,15 @@ static noinline bool kmem_slab_charge_undo(struct kmem_cache *s, gfp_t flags,
 {
 	__res_slot_undo(slot, s->size);
 	preempt_enable();
-	return kmem_slab_charge_slowpath(s, flags, object);
+	return __bc_slab_charge(s, flags, object);
 }
 
 /*
- * The one path that has to be short. It does what kmem_charge_fastpath() does,
- * but calls functions only where nothing is left to be done after them, so that
- * no register has to be saved.
+ * What bc_object_charge() does, for an object whose owner is in the vector. It calls
+ * functions only where nothing is left to be done after them, so that no register
+ * has to be saved.
  */
-bool __bc_slab_charge(struct kmem_cache *s, gfp_t flags, void *object)
+bool __bc_slab_charge_vector(struct kmem_cache *s, gfp_t flags, void *object)
 {
 	struct res_owner **place, *owner;
 	struct slabobj_ext *exts;
@@ -630,22 +619,18 @@ bool __bc_slab_charge(struct kmem_cache *s, gfp_t flags, void *object)
 
 	if (unlikely(!object))
 		return true;
-	if (unlikely(!in_task() || kmem_in_scope()))
-		return kmem_slab_charge_slowpath(s, flags, object);
-	if (likely(bc_slab_has_owner(s, object))) {
-		place = bc_slab_place(s, NULL, object);
-	} else {
-		exts = slab_obj_exts(kmem_object_slab(object, &offset));
-		if (unlikely(!exts))
-			return kmem_slab_charge_slowpath(s, flags, object);
-		place = bc_vector_place(s, object, offset, exts);
-	}
+	if (unlikely(!in_task() || bc_in_scope()))
+		return __bc_slab_charge(s, flags, object);
+	exts = slab_obj_exts(kmem_object_slab(object, &offset));
+	if (unlikely(!exts))
+		return __bc_slab_charge(s, flags, object);
+	place = bc_vector_place(s, object, offset, exts);
 	preempt_disable();
 	owner = READ_ONCE(current->bc_owner);
-	slot = res_this_slot(&kmem_stock, owner);
+	slot = res_this_slot(&bc_kmem_stock, owner);
 	if (unlikely(slot->owner != owner)) {
 		preempt_enable();
-		return kmem_slab_charge_slowpath(s, flags, object);
+		return __bc_slab_charge(s, flags, object);
 	}
 	if (unlikely(res_slot_take(slot, s->size)))
 		return kmem_slab_charge_undo(s, flags, object, slot);
@@ -683,14 +668,6 @@ bool __bc_slab_post_charge(void *p, gfp_t flags)
 	if (place && *place)
 		return true;
 	return __bc_slab_charge(s, flags, p);
-}
-
-void __bc_slab_uncharge(struct res_owner **place, const struct kmem_cache *s)
-{
-	struct res_owner *owner = *place;
-
-	*place = NULL;
-	kmem_uncharge(owner, s->size, KMEM_SLAB);
 }
 
 /*

@@ -318,7 +318,8 @@ static int list_caches(struct kmem_holders *h)
 
 			cache->s = s;
 			cache->size = s->size;
-			cache->offset = s->bc_offset;
+			cache->offset = bc_cache_has_owners(s) ?
+					s->bc_offset : 0;
 			strscpy(cache->name, s->name);
 		}
 	}

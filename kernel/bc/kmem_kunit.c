@@ -218,6 +218,7 @@ static void slab_sizes(struct kunit *test)
 struct slab_shape {
 	unsigned int	size;		/* of an object, with all that is added */
 	unsigned int	order;
+	unsigned int	least_order;	/* of a slab, if memory is scarce */
 	unsigned int	objects;
 };
 
@@ -240,6 +241,7 @@ static bool shape_of_slab(struct kunit *test, unsigned int size, slab_flags_t fl
 	*shape = (struct slab_shape) {
 		.size = s->size,
 		.order = slab_order(slab),
+		.least_order = s->min.x >> 16,
 		.objects = slab->objects,
 	};
 	owners = bc_cache_has_owners(s);
@@ -249,31 +251,87 @@ static bool shape_of_slab(struct kunit *test, unsigned int size, slab_flags_t fl
 	return owners;
 }
 
-/* Owners behind them take the place of an object in eight at most. */
-static void slab_owners_are_small(struct kunit *test)
+/* Makes caches with @flags, and returns how many of them have owners. */
+static unsigned int make_caches(struct kunit *test, slab_flags_t flags)
 {
-	struct res_owner *owner = bc_set_active(BC_NOBODY);
 	unsigned int size, caches = 0, wrong = 0;
 	struct slab_shape with, without;
 	bool owners;
 
-	for (size = 8; size <= 8192; size += size < 1024 ? 8 : 104) {
-		KUNIT_EXPECT_FALSE(test, shape_of_slab(test, size, 0, &without));
-		owners = shape_of_slab(test, size, SLAB_ACCOUNT, &with);
+	for (size = 8; size <= 8192; size += size < 1024 ? 8 : 96) {
+		KUNIT_EXPECT_FALSE(test, shape_of_slab(test, size, flags, &without));
+		owners = shape_of_slab(test, size, flags | SLAB_ACCOUNT, &with);
 		caches += owners;
-		if (with.order != without.order || with.objects > without.objects ||
+		if (with.order != without.order ||
+		    with.least_order != without.least_order ||
+		    with.objects > without.objects ||
 		    with.objects * 8 < without.objects * 7)
 			wrong++;
-		/* Such objects begin with a cache line. */
-		if (owners && with.size != without.size &&
+		/* What begins with a cache line goes on to do so. */
+		if (with.size % cache_line_size() &&
 		    !(without.size % cache_line_size()))
 			wrong++;
 		if (!owners && with.size != without.size)
 			wrong++;
 	}
-	kunit_info(test, "%u caches with owners", caches);
+	kunit_info(test, "%u caches with owners, flags %#x", caches,
+		   (__force unsigned int)flags);
 	KUNIT_EXPECT_EQ(test, wrong, 0);
+	return caches;
+}
+
+/* Owners behind them take the place of an object in eight at most. */
+static void slab_owners_are_small(struct kunit *test)
+{
+	struct res_owner *owner = bc_set_active(BC_NOBODY);
+	unsigned int caches = make_caches(test, 0);
+
+	/* With slub_debug there are none. */
+	if (caches)
+		KUNIT_EXPECT_LT(test, 0, make_caches(test, SLAB_HWCACHE_ALIGN));
 	bc_set_active(owner);
+}
+
+/*
+ * A task of the group, without a scope: what it charges is in stock on this CPU, but
+ * for the first object, whatever way it goes.
+ */
+static void slab_from_stock(struct kunit *test)
+{
+	struct kmem_cache *s = new_cache(test, SLAB_ACCOUNT);
+	void *p[3][20];
+	u64 stocked = 0;
+	int i, j;
+
+	bc_set_active(NULL);
+	migrate_disable();
+	for (j = 0; j < ARRAY_SIZE(p[2]); j++)
+		p[2][j] = kmem_cache_alloc(s, GFP_KERNEL);
+	WRITE_ONCE(current->bc_owner, bc->counter.owner);
+	for (i = 0; i < ARRAY_SIZE(p); i++) {
+		for (j = 0; j < ARRAY_SIZE(p[i]); j++) {
+			if (i == 0)
+				p[i][j] = kmem_cache_alloc(s, GFP_KERNEL);
+			else if (i == 1)
+				p[i][j] = kmalloc(64, GFP_KERNEL_ACCOUNT);
+			else
+				KUNIT_EXPECT_TRUE(test, p[i][j] &&
+						  kmem_cache_charge(p[i][j], GFP_KERNEL));
+			usage();
+			if (i || j)
+				KUNIT_EXPECT_LT(test, snap.stocked, stocked);
+			stocked = snap.stocked;
+		}
+	}
+	KUNIT_EXPECT_GE(test, usage(), ARRAY_SIZE(p[0]) * (2 * s->size + 64));
+	for (i = 0; i < ARRAY_SIZE(p); i++)
+		for (j = 0; j < ARRAY_SIZE(p[i]); j++)
+			kfree(p[i][j]);
+	WRITE_ONCE(current->bc_owner, NULL);
+	migrate_enable();
+	bc_set_active(bc->counter.owner);
+	expect_nothing(test);
+	end_cache(s);
 }
 
 /* Each object has a place of its own in the vector, whatever the cache's size. */
@@ -1152,6 +1210,7 @@ static struct kunit_case kmem_test_cases[] = {
 	KUNIT_CASE(slab_objects),
 	KUNIT_CASE(slab_sizes),
 	KUNIT_CASE(slab_owners_are_small),
+	KUNIT_CASE(slab_from_stock),
 	KUNIT_CASE(slab_vector_places),
 	KUNIT_CASE(slab_flag_or_cache),
 	KUNIT_CASE(slab_bulk),
