@@ -7,12 +7,14 @@
 #define KMEM_UTIL_H
 
 #include <ctype.h>
+#include <errno.h>
 #include <linux/membarrier.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -99,6 +101,61 @@ static inline void log_holders(const char *cg)
 		if (!strncmp(line, name, length) && isspace(line[length]))
 			fprintf(stderr, "# still has: %s", line);
 	fclose(file);
+}
+
+/* Calls for which room is made */
+
+/*
+ * A task has 200 ms to make room for a charge. When they are over, the charge is refused,
+ * and so are others in the next 100 ms, whatever there is to be given up. A call that
+ * took less than this, and that none such came before, was refused for another reason.
+ */
+#define SLOW_MS 150
+
+/* Whether a call that began at @began was refused memory for lack of time. */
+static inline bool lacked_time(long long began, long result)
+{
+	static long long pause_end;
+	long long now = bc_now_ms();
+	bool pauses = began < pause_end;
+	bool slow = now - began >= SLOW_MS;
+
+	if (slow)
+		pause_end = now + SLOW_MS;
+	if (result >= 0 || (errno != ENOMEM && errno != ENFILE) || !(slow || pauses))
+		return false;
+	bc_sleep_ms(SLOW_MS);
+	return true;
+}
+
+/* The result of a system call, which is repeated, @tries times at most, if so. */
+#define IN_TIME(tries, call) ({						\
+	int __tries = (tries);						\
+	long long __began;						\
+	long __result;							\
+									\
+	do {								\
+		__began = bc_now_ms();					\
+		__result = (call);					\
+	} while (__tries-- > 0 && lacked_time(__began, __result));	\
+	__result;							\
+})
+
+#define TRIES 50
+
+/* Looks up @n names that are not there, each of which is remembered. */
+static inline long miss_names(long n)
+{
+	static long next;
+	struct stat st;
+	char path[64];
+
+	while (n-- > 0) {
+		snprintf(path, sizeof(path), "/sys/no-%ld-%d", next++, getpid());
+		if (!IN_TIME(TRIES, stat(path, &st)) || errno != ENOENT)
+			return -errno ?: -EEXIST;
+	}
+	return 0;
 }
 
 /* Workers that can work at a limit */

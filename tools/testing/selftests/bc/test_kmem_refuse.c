@@ -10,6 +10,7 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <linux/loop.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -84,23 +85,34 @@ static long long beyond_cached(const char *cg, long long before)
 	return beyond(cg, before);
 }
 
-/* How many pipes could be filled until one was refused memory. */
-static long pipes_until_refused(long most)
+static long fill_pipes(long most, int tries)
 {
 	int pair[2];
 	long n;
 
 	for (n = 0; n < most; n++) {
-		if (pipe2(pair, O_NONBLOCK | O_CLOEXEC))
+		if (IN_TIME(tries, pipe2(pair, O_NONBLOCK | O_CLOEXEC)))
 			return errno == ENOMEM || errno == ENFILE ? n : -errno;
 		keep(pair[0]);
 		keep(pair[1]);
-		while (write(pair[1], chunk, sizeof(chunk)) > 0)
+		while (IN_TIME(tries, write(pair[1], chunk, sizeof(chunk))) > 0)
 			;
 		if (errno != EAGAIN)
 			return errno == ENOMEM ? n : -errno;
 	}
 	return n;
+}
+
+/* How many pipes could be filled until one was refused memory. */
+static long pipes_until_refused(long most)
+{
+	return fill_pipes(most, 0);
+}
+
+/* The same, where it takes long to make room. */
+static long pipes_in_time(long most)
+{
+	return fill_pipes(most, TRIES);
 }
 
 /* Has what is smaller than a page, too. */
@@ -132,22 +144,9 @@ static long keep_asking(long ms)
 	return 0;
 }
 
-/* Names that are not there, and that the kernel remembers as such. */
-static long miss_names(long n)
-{
-	static long next;
-	struct stat st;
-	char path[64];
-
-	while (n-- > 0) {
-		snprintf(path, sizeof(path), "/sys/no-%ld-%d", next++, getpid());
-		if (!stat(path, &st) || errno != ENOENT)
-			return -errno ?: -EEXIST;
-	}
-	return 0;
-}
-
 #define NAMES 3000
+/* More than MIB(2) has room for: an entry takes 192 bytes at least. */
+#define MANY_NAMES 15000
 
 /*
  * A tenant that is full of pipes. Catches: the machine's caches emptied for it, ten
@@ -203,12 +202,12 @@ TEST_F(refuse, a_group_gives_up_its_own)
 	/* The bound is the parent's: what is below is its own, too. */
 	ASSERT_EQ(0, cg_set(self->group, "limit", limit));
 	ASSERT_EQ(0, cg_write(self->group, "barrier", "max"));
-	ASSERT_EQ(0, call(w, miss_names, 8 * NAMES));
+	ASSERT_EQ(0, call(w, miss_names, MANY_NAMES));
 	ASSERT_EQ(0, call(neighbour, miss_names, NAMES));
 	EXPECT_LE(limit - MIB(1), cg_get(self->group, "usage"));
 	EXPECT_LE(cg_get(self->group, "usage"), limit);
 	/* Most of the room can be had for something else. */
-	pipes = call(w, pipes_until_refused, 1000);
+	pipes = call(w, pipes_in_time, 1000);
 	EXPECT_LE(22, pipes);
 	EXPECT_LE(empty + cached * 9 / 10, cg_get(other, "usage"));
 	worker_end(w);
@@ -591,20 +590,28 @@ static long watch_own(long unused)
 	return 0;
 }
 
-/* Makes events of its own files, and reads how many of them are lost. */
+/*
+ * Makes events of its own files, and reads how many there are; -EOVERFLOW if one was
+ * lost, -ETIME if there may have been no time to make room for it.
+ */
 static long own_events(long n)
 {
 	struct inotify_event *event;
 	long lost = 0, seen = 0, len, at;
+	bool slow = false;
+	long long began;
 	char path[2][64];
 	int i;
 
 	for (i = 0; i < 2; i++)
 		snprintf(path[i], sizeof(path[i]), "%s/f%d", watched, i);
 	/* One like the one before would be no event. */
-	for (i = 0; i < n; i++)
+	for (i = 0; i < n; i++) {
+		began = bc_now_ms();
 		if (chmod(path[i % 2], 0600))
 			return -errno;
+		slow |= bc_now_ms() - began >= SLOW_MS;
+	}
 	while ((len = read(watch, chunk, sizeof(chunk))) > 0) {
 		for (at = 0; at < len; at += sizeof(*event) + event->len) {
 			event = (void *)(chunk + at);
@@ -612,7 +619,7 @@ static long own_events(long n)
 			lost += !!(event->mask & IN_Q_OVERFLOW);
 		}
 	}
-	return lost ? -EOVERFLOW : seen;
+	return !lost ? seen : slow ? -ETIME : -EOVERFLOW;
 }
 
 /* A scope that names the task's own group changes nothing: room is made. */
@@ -621,7 +628,8 @@ TEST_F(refuse, own_events_find_room)
 	struct worker *w;
 	long long limit;
 	char path[64];
-	int i, fd;
+	int i, fd, tries = 0;
+	long seen;
 
 	strcpy(watched + sizeof(watched) - 7, "XXXXXX");
 	ASSERT_NE(NULL, mkdtemp(watched));
@@ -638,9 +646,12 @@ TEST_F(refuse, own_events_find_room)
 	limit = quiet(self->group) + MIB(2);
 	ASSERT_EQ(0, cg_set(self->group, "limit", limit));
 	ASSERT_EQ(0, cg_write(self->group, "barrier", "max"));
-	ASSERT_EQ(0, call(w, miss_names, 8 * NAMES));
-	EXPECT_LE(limit - MIB(1), cg_get(self->group, "usage"));
-	EXPECT_EQ(EVENTS, call(w, own_events, EVENTS));
+	do {
+		ASSERT_EQ(0, call(w, miss_names, MANY_NAMES));
+		EXPECT_LE(limit - MIB(1), cg_get(self->group, "usage"));
+		seen = call(w, own_events, EVENTS);
+	} while (seen == -ETIME && ++tries < 10);
+	EXPECT_EQ(EVENTS, seen);
 	EXPECT_LE(cg_get(self->group, "usage"), limit);
 	worker_end(w);
 	for (i = 0; i < 2; i++) {
@@ -758,6 +769,8 @@ static void write_in_a_full_group(struct __test_metadata *_metadata, char *group
 {
 	long long limit, highest = 0, now, end;
 	struct worker *w, *hog;
+	struct pollfd result;
+	bool ended;
 
 	w = user_in(group);
 	hog = user_in(group);
@@ -776,12 +789,13 @@ static void write_in_a_full_group(struct __test_metadata *_metadata, char *group
 
 	/* All of it takes half as much as the limit. */
 	start(w, how, WRITES);
+	result = (struct pollfd) { .fd = w->results, .events = POLLIN };
 	end = bc_now_ms() + 10000;
 	do {
+		ended = poll(&result, 1, 20) > 0;
 		now = cg_get(group, "usage");
 		highest = now > highest ? now : highest;
-		bc_sleep_ms(20);
-	} while (bc_now_ms() < end);
+	} while (!ended && bc_now_ms() < end);
 	TH_LOG("%s, %s: %lld KiB beyond a limit of %lld KiB",
 	       bounded_by_waiting ? "without memcg" : "with memcg",
 	       how == write_file ? "in parts" : "at once",
@@ -850,6 +864,7 @@ TEST_F(refuse, writes_go_on_with_memcg)
 TEST_F(refuse, tasks_at_the_limit_can_be_killed)
 {
 	struct worker *w[8];
+	long long refusals;
 	int i;
 
 	for (i = 0; i < 8; i++) {
@@ -858,9 +873,10 @@ TEST_F(refuse, tasks_at_the_limit_can_be_killed)
 	}
 	ASSERT_EQ(0, cg_set(self->group, "limit", quiet(self->group) + MIB(1)));
 	ASSERT_LE(0, call(w[0], pipes_until_refused, 1000));
+	refusals = cg_refusals(self->group);
 	for (i = 0; i < 8; i++)
 		start(w[i], keep_asking, 3600000);
-	bc_sleep_ms(1000);
+	EXPECT_TRUE(bc_soon(cg_refusals(self->group) > refusals + 200));
 	for (i = 0; i < 8; i++)
 		worker_kill(w[i]);
 	EXPECT_SOON(0, beyond_cached(self->group, 0));

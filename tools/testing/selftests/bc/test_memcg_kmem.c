@@ -17,20 +17,17 @@
 #include <signal.h>
 #include <sys/klog.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "../kselftest_harness.h"
 #include "bc_util.h"
+#include "kmem_util.h"
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
 #endif
-
-#define PAGE 4096LL
-#define MIB(n) ((n) * 1024LL * 1024)
 
 /* What one page of page tables maps; and an area that needs 16 MiB of them. */
 #define STRIDE MIB(2)
@@ -71,7 +68,7 @@ FIXTURE_SETUP(memcg_kmem)
 	if (access(cg_path(self->top, MODE), F_OK))
 		SKIP(return, "this kernel has no " MODE);
 	/* Unused objects are given up without a message each time. */
-	bc_write_file("/proc/sys/vm/drop_caches", "4");
+	bc_write_file(DROP_CACHES, "4");
 }
 
 /* Groups that were removed keep the hierarchy until their last page is freed. */
@@ -91,25 +88,6 @@ static char page[PAGE];
 static char *area;
 static int pipe_end;
 
-/* Touches everything that there is, so that nothing faults later on. */
-static long prepare(long unused)
-{
-	struct rlimit none = { 0, 0 };
-	volatile char stack[64 * PAGE];
-	size_t i;
-
-	(void)unused;
-	for (i = 0; i < sizeof(stack); i += PAGE)
-		stack[i] = 0;
-	setrlimit(RLIMIT_CORE, &none);
-	return mlockall(MCL_CURRENT) ? -errno : 0;
-}
-
-static struct worker *worker_in(const char *cg)
-{
-	return worker_after(worker_new(cg), prepare, 0);
-}
-
 /* Makes a pipe that has room for 256 pages. */
 static long make_empty_pipe(long unused)
 {
@@ -124,15 +102,26 @@ static long make_empty_pipe(long unused)
 	return fcntl(pair[1], F_SETPIPE_SZ, 256 * PAGE) < 0 ? -errno : 0;
 }
 
-/* How many of @n pages the last pipe takes; -errno for another reason than memory. */
-static long write_pages(long n)
+static long write_some(long n, int tries)
 {
 	long done;
 
 	for (done = 0; done < n; done++)
-		if (write(pipe_end, page, PAGE) < 0)
+		if (IN_TIME(tries, write(pipe_end, page, PAGE)) < 0)
 			return errno == ENOMEM ? done : -errno;
 	return done;
+}
+
+/* How many of @n pages the last pipe takes; -errno for another reason than memory. */
+static long write_pages(long n)
+{
+	return write_some(n, 0);
+}
+
+/* The same, where it takes long to make room. */
+static long write_in_time(long n)
+{
+	return write_some(n, TRIES);
 }
 
 /* How many pages @n pipes take. */
@@ -204,20 +193,6 @@ static long read_into(long n)
 	return got;
 }
 
-/* Names that are not there: what is known of that is unused. */
-static long look_up(long n)
-{
-	struct stat st;
-	char path[64];
-
-	while (n-- > 0) {
-		snprintf(path, sizeof(path), "/sys/kernel/no.%d.%ld", getpid(), n);
-		if (!stat(path, &st) || errno != ENOENT)
-			return -EEXIST;
-	}
-	return 0;
-}
-
 static long use_and_free(long rounds)
 {
 	long err;
@@ -253,8 +228,24 @@ static long long drained(const char *cg)
 /* All kernel memory is returned: unused dentries go first. */
 static long long left(const char *cg)
 {
-	bc_write_file("/proc/sys/vm/drop_caches", "2");
+	bc_write_file(DROP_CACHES, "2");
 	return drained(cg);
+}
+
+/* Usage when what was freed is returned, after a grace period as well. */
+static long long settled(const char *cg)
+{
+	long long now, last = -1;
+	int same = 0;
+
+	while (same < 2) {
+		syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
+		bc_sleep_ms(10);
+		now = drained(cg);
+		same = now == last ? same + 1 : 0;
+		last = now;
+	}
+	return last;
 }
 
 /* What a user relies on */
@@ -271,7 +262,7 @@ TEST_F(memcg_kmem, where_memory_counts)
 	ASSERT_LT(2 * memory_slack(), bytes);
 	for (mode = 0; mode < 2; mode++) {
 		ASSERT_EQ(0, cg_set(self->top, MODE, mode));
-		w = worker_in(self->top);
+		w = root_in(self->top);
 		ASSERT_NE(NULL, w);
 		kmem = drained(self->top);
 		memory = cg_get(self->top, MEMORY);
@@ -309,11 +300,11 @@ TEST_F(memcg_kmem, exact_to_the_page)
 	int n;
 
 	ASSERT_EQ(0, cg_set(self->top, MODE, 1));
-	w = worker_in(self->top);
+	w = root_in(self->top);
 	ASSERT_NE(NULL, w);
 	for (n = 0; n < 50; n += 7) {
 		ASSERT_EQ(0, call(w, make_empty_pipe, 0));
-		usage = drained(self->top);
+		usage = settled(self->top);
 		/* There was more: what CPUs had in stock. */
 		ASSERT_EQ(0, cg_write(self->top, MAX_USAGE, "0"));
 		memory = cg_get(self->top, "memory.failcnt");
@@ -329,6 +320,7 @@ TEST_F(memcg_kmem, exact_to_the_page)
 		ASSERT_EQ(0, cg_write(self->top, LIMIT, "-1"));
 		EXPECT_EQ(100 - n, call(w, write_pages, 100 - n));
 		ASSERT_EQ(0, call(w, close_all, 0));
+		settled(self->top);
 		EXPECT_EQ(0, cg_write(self->top, MAX_USAGE, "0"));
 		EXPECT_EQ(cg_get(self->top, USAGE), cg_get(self->top, MAX_USAGE));
 		EXPECT_EQ(0, cg_write(self->top, FAILCNT, "0"));
@@ -352,8 +344,8 @@ TEST_F(memcg_kmem, limit_of_a_parent)
 	b = cg_new(self->top, "b");
 	ASSERT_NE(NULL, a);
 	ASSERT_NE(NULL, b);
-	w = worker_in(a);
-	v = worker_in(b);
+	w = root_in(a);
+	v = root_in(b);
 	ASSERT_NE(NULL, w);
 	ASSERT_NE(NULL, v);
 	ASSERT_EQ(0, call(w, make_empty_pipe, 0));
@@ -376,7 +368,7 @@ TEST_F(memcg_kmem, beside_a_memory_limit)
 	struct worker *w;
 
 	ASSERT_EQ(0, cg_set(self->top, MODE, 1));
-	w = worker_in(self->top);
+	w = root_in(self->top);
 	ASSERT_NE(NULL, w);
 	/* Room for what is in stock, and not for the pipes. */
 	ASSERT_EQ(0, cg_set(self->top, "memory.limit_in_bytes",
@@ -395,7 +387,7 @@ TEST_F(memcg_kmem, beside_a_memory_limit)
 /* Without one of its own, a limit is kept, bounds nothing, and is there later on. */
 TEST_F(memcg_kmem, a_limit_that_is_not_in_force)
 {
-	struct worker *w = worker_in(self->top);
+	struct worker *w = root_in(self->top);
 
 	ASSERT_NE(NULL, w);
 	EXPECT_EQ(0, cg_get(self->top, MODE));
@@ -413,7 +405,7 @@ TEST_F(memcg_kmem, a_limit_that_is_not_in_force)
 	EXPECT_EQ(0, cg_set(self->top, MODE, 1));
 	EXPECT_EQ(MIB(2), cg_get(self->top, LIMIT));
 	EXPECT_EQ(0, cg_write(self->top, MAX_USAGE, "0"));
-	w = worker_in(self->top);
+	w = root_in(self->top);
 	ASSERT_NE(NULL, w);
 	EXPECT_GT(2 * 256, call(w, fill_pipes, 2));
 	EXPECT_EQ(MIB(2), cg_get(self->top, MAX_USAGE));
@@ -428,7 +420,7 @@ TEST_F(memcg_kmem, page_tables_end_in_sigbus)
 	int status;
 
 	ASSERT_EQ(0, cg_set(self->top, MODE, 1));
-	w = worker_in(self->top);
+	w = root_in(self->top);
 	ASSERT_NE(NULL, w);
 	ASSERT_EQ(0, call(w, map_sparse, 0));
 	limit = drained(self->top) + MIB(4);
@@ -448,7 +440,7 @@ TEST_F(memcg_kmem, the_kernel_sees_efault)
 	long n;
 
 	ASSERT_EQ(0, cg_set(self->top, MODE, 1));
-	w = worker_in(self->top);
+	w = root_in(self->top);
 	ASSERT_NE(NULL, w);
 	ASSERT_EQ(0, call(w, map_sparse, 0));
 	/* What it needs to open the file is there already. */
@@ -471,13 +463,14 @@ TEST_F(memcg_kmem, killed_at_the_limit)
 
 	ASSERT_EQ(0, cg_set(self->top, MODE, 1));
 	for (i = 0; i < 4; i++) {
-		w[i] = worker_in(self->top);
+		w[i] = root_in(self->top);
 		ASSERT_NE(NULL, w[i]);
 	}
-	ASSERT_EQ(0, cg_set(self->top, LIMIT, drained(self->top) + MIB(2)));
+	/* Less than they want together. */
+	ASSERT_EQ(0, cg_set(self->top, LIMIT, drained(self->top) + 100 * PAGE));
 	for (i = 0; i < 4; i++)
 		start(w[i], use_and_free, 1000000);
-	bc_sleep_ms(200);
+	EXPECT_TRUE(bc_soon(cg_get(self->top, FAILCNT) > 20));
 	for (i = 0; i < 4; i++)
 		worker_kill(w[i]);
 	EXPECT_SOON(0, left(self->top));
@@ -490,18 +483,18 @@ TEST_F(memcg_kmem, unused_objects_are_no_obstacle)
 	long long usage;
 
 	ASSERT_EQ(0, cg_set(self->top, MODE, 1));
-	w = worker_in(self->top);
+	w = root_in(self->top);
 	ASSERT_NE(NULL, w);
 	ASSERT_EQ(0, call(w, make_empty_pipe, 0));
 	usage = left(self->top);
-	EXPECT_EQ(0, call(w, look_up, 20000));
+	EXPECT_EQ(0, call(w, miss_names, 20000));
 	/* A dentry is no smaller than 128 bytes. */
 	ASSERT_LT(usage + 20000 * 128, cg_get(self->top, USAGE));
 	ASSERT_EQ(0, cg_set(self->top, LIMIT, cg_get(self->top, USAGE)));
-	EXPECT_EQ(200, call(w, write_pages, 200));
+	EXPECT_EQ(200, call(w, write_in_time, 200));
 
 	EXPECT_EQ(0, cg_write(self->top, LIMIT, "-1"));
-	EXPECT_EQ(0, call(w, look_up, 20000));
+	EXPECT_EQ(0, call(w, miss_names, 20000));
 	/* The pages are there; a slab that is used in part may keep some. */
 	EXPECT_EQ(0, cg_set(self->top, LIMIT, usage + 300 * PAGE));
 	EXPECT_EQ(-EBUSY, cg_set(self->top, LIMIT, 200 * PAGE));
@@ -512,12 +505,17 @@ TEST_F(memcg_kmem, unused_objects_are_no_obstacle)
 
 static char watched[] = "/tmp/bc_memcg.XXXXXX";
 
-/* As many events of a task's own files: 0, or -EOVERFLOW if one was lost. */
+/*
+ * As many events of a task's own files: 0, or -EOVERFLOW if one was lost; -ETIME if there
+ * may have been no time to make room for it.
+ */
 static long own_events(long n)
 {
 	static char buf[64 * PAGE];
 	struct inotify_event *event;
 	long len, at, lost = 0;
+	bool slow = false;
+	long long began;
 	char path[64];
 	int watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 
@@ -526,8 +524,10 @@ static long own_events(long n)
 	/* One like the one before would be no event. */
 	for (; n > 0; n--) {
 		snprintf(path, sizeof(path), "%s/f%ld", watched, n % 2);
+		began = bc_now_ms();
 		if (chmod(path, 0600))
 			return -errno;
+		slow |= bc_now_ms() - began >= SLOW_MS;
 	}
 	while ((len = read(watch, buf, sizeof(buf))) > 0)
 		for (at = 0; at < len; at += sizeof(*event) + event->len) {
@@ -535,7 +535,7 @@ static long own_events(long n)
 			lost += !!(event->mask & IN_Q_OVERFLOW);
 		}
 	close(watch);
-	return lost ? -EOVERFLOW : 0;
+	return !lost ? 0 : slow ? -ETIME : -EOVERFLOW;
 }
 
 /* A scope that names the task's own group changes nothing: room is made. */
@@ -544,7 +544,8 @@ TEST_F(memcg_kmem, own_events_find_room)
 	char path[2][64];
 	struct worker *w;
 	long long usage;
-	int i, fd;
+	int i, fd, tries = 0;
+	long err;
 
 	strcpy(watched + sizeof(watched) - 7, "XXXXXX");
 	ASSERT_NE(NULL, mkdtemp(watched));
@@ -555,14 +556,17 @@ TEST_F(memcg_kmem, own_events_find_room)
 		close(fd);
 	}
 	ASSERT_EQ(0, cg_set(self->top, MODE, 1));
-	w = worker_in(self->top);
+	w = root_in(self->top);
 	ASSERT_NE(NULL, w);
 	ASSERT_EQ(0, call(w, own_events, 100));
 	usage = left(self->top);
 	ASSERT_EQ(0, cg_set(self->top, LIMIT, usage + MIB(2)));
-	ASSERT_EQ(0, call(w, look_up, 40000));
-	EXPECT_LE(usage + MIB(1), cg_get(self->top, USAGE));
-	EXPECT_EQ(0, call(w, own_events, EVENTS));
+	do {
+		ASSERT_EQ(0, call(w, miss_names, 20000));
+		EXPECT_LE(usage + MIB(1), cg_get(self->top, USAGE));
+		err = call(w, own_events, EVENTS);
+	} while (err == -ETIME && ++tries < 10);
+	EXPECT_EQ(0, err);
 	worker_end(w);
 	for (i = 0; i < 2; i++)
 		unlink(path[i]);
@@ -576,7 +580,7 @@ TEST_F(memcg_kmem, limit_below_usage)
 	long long usage;
 
 	ASSERT_EQ(0, cg_set(self->top, MODE, 1));
-	w = worker_in(self->top);
+	w = root_in(self->top);
 	ASSERT_NE(NULL, w);
 	ASSERT_EQ(256, call(w, fill_pipes, 1));
 	usage = left(self->top);
@@ -654,7 +658,7 @@ TEST_F(memcg_kmem, no_change_with_charges)
 
 	for (mode = 0; mode < 2; mode++) {
 		ASSERT_SOON(0, cg_set(self->top, MODE, mode));
-		w = worker_in(self->top);
+		w = root_in(self->top);
 		ASSERT_NE(NULL, w);
 		ASSERT_EQ(256, call(w, fill_pipes, 1));
 		EXPECT_EQ(-EBUSY, cg_set(self->top, MODE, !mode));
@@ -668,7 +672,7 @@ TEST_F(memcg_kmem, no_change_with_charges)
 /* A task that is in the group already follows the change at once. */
 TEST_F(memcg_kmem, tasks_follow)
 {
-	struct worker *w = worker_in(self->other);
+	struct worker *w = root_in(self->other);
 	long long memory;
 	int mode;
 
@@ -700,7 +704,7 @@ TEST_F(memcg_kmem, migration)
 	struct worker *w;
 
 	ASSERT_EQ(0, cg_set(self->top, MODE, 1));
-	w = worker_in(self->top);
+	w = root_in(self->top);
 	ASSERT_NE(NULL, w);
 	ASSERT_EQ(4 * 256, call(w, fill_pipes, 4));
 	kmem = drained(self->top);
@@ -731,7 +735,7 @@ TEST_F(memcg_kmem, reparenting)
 	child = cg_new(self->top, "child");
 	ASSERT_NE(NULL, child);
 	own = drained(self->top);
-	w = worker_in(child);
+	w = root_in(child);
 	ASSERT_NE(NULL, w);
 	ASSERT_EQ(4 * 256, call(w, fill_pipes, 4));
 	ASSERT_EQ(0, cg_attach(self->other, w->pid));
@@ -766,7 +770,7 @@ TEST_F(memcg_kmem, hammering_never_exceeds_the_limit)
 
 	ASSERT_EQ(0, cg_set(self->top, MODE, 1));
 	for (i = 0; i < 4; i++) {
-		w[i] = worker_in(self->top);
+		w[i] = root_in(self->top);
 		ASSERT_NE(NULL, w[i]);
 		ASSERT_EQ(0, call(w[i], pin_to_cpu, i % bc_cpus()));
 	}
@@ -792,7 +796,7 @@ TEST_F(memcg_kmem, changes_and_removal_under_load)
 	char *group;
 
 	for (i = 0; i < 3; i++) {
-		w[i] = worker_in(self->other);
+		w[i] = root_in(self->other);
 		ASSERT_NE(NULL, w[i]);
 		start(w[i], use_and_free, bc_rounds(3000));
 	}
