@@ -77,10 +77,15 @@ struct shared {
 	long step, err;
 	long ended;		/* the full group's */
 	long refused;
-	long tried;		/* how often an allocation was refused */
+	long steps;		/* of work that takes long, in all */
 };
 
 static struct shared *shared;
+
+static void did_step(void)
+{
+	__atomic_add_fetch(&shared->steps, 1, __ATOMIC_SEQ_CST);
+}
 
 /* What a test works on, and with. */
 struct place {
@@ -797,6 +802,20 @@ static bool has_ended(struct worker *w)
 	return poll(&fd, 1, 0) > 0;
 }
 
+/* Whether @w ends, however long all of its steps take: each of them may. */
+static bool ends_in_steps(struct worker *w)
+{
+	long seen;
+
+	while (!has_ended(w)) {
+		seen = __atomic_load_n(&shared->steps, __ATOMIC_SEQ_CST);
+		if (!bc_soon(has_ended(w) ||
+			     __atomic_load_n(&shared->steps, __ATOMIC_SEQ_CST) > seen))
+			return false;
+	}
+	return true;
+}
+
 /* Two groups, and a file system with all that the operations need. */
 static void set_up(struct __test_metadata *_metadata, struct place *self,
 		   const struct kind *variant)
@@ -1036,9 +1055,11 @@ static long write_sequentially(long unused)
 	int fd = open(in("sequential"), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
 
 	(void)unused;
-	while (n-- > 0)
+	while (n-- > 0) {
 		if (write(fd, block, sizeof(block)) < 0)
 			refused++;
+		did_step();
+	}
 	if (fsync(fd))
 		refused++;
 	close(fd);
@@ -1060,6 +1081,7 @@ static long make_many_files(long unused)
 		if (fd < 0 || write(fd, block, 2000) < 0 || fchmod(fd, 0644))
 			refused++;
 		close(fd);
+		did_step();
 	}
 	return refused;
 }
@@ -1077,6 +1099,7 @@ static long write_at_random(long unused)
 		if (pwrite(fd, block, KIB(8), at / 65536 % 16384 * KIB(8)) < 0 ||
 		    fdatasync(fd))
 			refused++;
+		did_step();
 	}
 	close(fd);
 	return refused;
@@ -1139,9 +1162,10 @@ TEST_F_TIMEOUT(fs, overrun, 4 * 3600)
 		fd = cg_restart_max(place->full);
 		ASSERT_LE(0, fd);
 		start(w, loads[i].work, 0);
+		/* One that waits makes no steps. */
 		if (loads[i].waits)
 			bc_patience_ms = patience / 8;
-		ended = bc_soon(has_ended(w));
+		ended = ends_in_steps(w);
 		bc_patience_ms = patience;
 		place->stuck = !ended && !loads[i].waits;
 		ASSERT_FALSE(place->stuck);
@@ -1192,26 +1216,12 @@ static long fail_each(long i)
 		if (pread(fd, text, sizeof(text) - 1, 0) < 0)
 			return -errno;
 		pwrite(fd, "0", 1, 0);
-		__atomic_add_fetch(&shared->tried, 1, __ATOMIC_SEQ_CST);
+		did_step();
 		if (atol(text))
 			break;
 	}
 	close(fd);
 	return n - 1;
-}
-
-/* Whether @w ends, however long all allocations take: each of them may. */
-static bool ends_in_steps(struct worker *w)
-{
-	long seen;
-
-	while (!has_ended(w)) {
-		seen = __atomic_load_n(&shared->tried, __ATOMIC_SEQ_CST);
-		if (!bc_soon(has_ended(w) ||
-			     __atomic_load_n(&shared->tried, __ATOMIC_SEQ_CST) > seen))
-			return false;
-	}
-	return true;
 }
 
 TEST_F(faults, each_allocation_fails)
