@@ -4,16 +4,17 @@
  * there is to compare it with, and workers that use CPU time.
  *
  * The kernel adds to a task's CPU clock, which another process may read, and to
- * its groups' totals in one stroke. A total that is read between two readings of
- * the clocks therefore lies between them, whichever tasks ran meanwhile and
- * however late ticks come. It is the same with the time. What tests compare
- * are differences of such readings: no tolerance is needed but for microseconds
- * that are rounded.
+ * its groups' totals while it has the CPU's run queue locked. A total that is read
+ * between two readings of the clocks (see cpu_us()) therefore lies between them,
+ * whichever tasks ran meanwhile and however late ticks come. It is the same with
+ * the time. What tests compare are differences of such readings: no tolerance is
+ * needed but for microseconds that are rounded.
  */
 #ifndef CPU_LOAD_H
 #define CPU_LOAD_H
 
 #include <limits.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -83,12 +84,22 @@ static inline long long clock_us(clockid_t clock)
 	return ts.tv_sec * 1000000LL + ts.tv_nsec / 1000;
 }
 
-/* The CPU clock of a process, of all its threads. */
+/*
+ * The CPU clock of a process, of all its threads. The clock is read without a lock
+ * and goes ahead of the totals for a moment, which lasts if the CPU is held up just
+ * then. What takes the lock of the run queue waits until they have it, too.
+ */
 static inline long long cpu_us(pid_t pid)
 {
+	struct timespec unused;
 	clockid_t clock;
+	long long us;
 
-	return clock_getcpuclockid(pid, &clock) ? LLONG_MIN / 4 : clock_us(clock);
+	if (clock_getcpuclockid(pid, &clock))
+		return LLONG_MIN / 4;
+	us = clock_us(clock);
+	sched_rr_get_interval(pid, &unused);
+	return us;
 }
 
 static inline long long cpus_us(struct worker **workers, int n)
