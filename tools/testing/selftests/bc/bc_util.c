@@ -122,6 +122,17 @@ static ssize_t slurp(const char *path, char *buf, size_t size)
 	return len;
 }
 
+char bc_state_of(pid_t pid)
+{
+	char path[64], buf[512], *after;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	if (slurp(path, buf, sizeof(buf)) <= 0)
+		return 0;
+	after = strrchr(buf, ')');
+	return after && after[1] ? after[2] : 0;
+}
+
 /* Groups */
 
 /* Our words, and the files that they are: of v1, of v2. */

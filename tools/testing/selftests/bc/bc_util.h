@@ -166,6 +166,9 @@ int bc_write_file(const char *path, const char *text);
 /* How many lines of a file have @word, or -errno. */
 int bc_count_lines(const char *path, const char *word);
 
+/* The letter that says what @pid does ('Z' is a zombie), 0 if there is none. */
+char bc_state_of(pid_t pid);
+
 void bc_sleep_ms(int ms);
 long long bc_now_ms(void);
 

@@ -119,7 +119,7 @@ static long get_tid(long n)
 }
 
 /*
- * A process with that many threads more; with @leaderless, the first one ends.
+ * A process with that many threads more; with @leaderless, the first one has ended.
  */
 static long fork_with_threads(long leaderless)
 {
@@ -144,6 +144,8 @@ static long fork_with_threads(long leaderless)
 		if (read(tell[0], &tids[i], sizeof(tids[i])) != sizeof(tids[i]))
 			pid = -1;
 	close(tell[0]);
+	if (leaderless && pid > 0 && !bc_soon(bc_state_of(pid) == 'Z'))
+		return -ETIME;
 	return keep_pid(pid);
 }
 
