@@ -2022,8 +2022,8 @@ TEST_F(ubc, socket_that_waits_to_be_accepted)
 	}
 	/* These come from the root group, where none is charged. */
 	EXPECT_SOON(3, usage(self->group, key));
-	EXPECT_LE(1, event(self->group, "events", key, "max") +
-		     event(self->group, "events", key, "barrier"));
+	EXPECT_TRUE(bc_soon(event(self->group, "events", key, "max") +
+			    event(self->group, "events", key, "barrier") > 0));
 	accept_two(_metadata, self->group, key, w, fd);
 }
 
@@ -2048,6 +2048,8 @@ TEST_F(ubc, vsock_that_waits_to_be_accepted)
 	};
 	const char *key = "numothersock";
 	struct worker *w = user_new(self->group);
+	/* Mainline's two seconds are little for a thread of the kernel's. */
+	const struct timeval patience = { .tv_sec = BC_PATIENCE_MS / 1000 };
 	int fd[4], i;
 	long port;
 
@@ -2060,6 +2062,9 @@ TEST_F(ubc, vsock_that_waits_to_be_accepted)
 	for (i = 0; i < 4; i++) {
 		fd[i] = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
 		ASSERT_LE(0, fd[i]);
+		ASSERT_EQ(0, setsockopt(fd[i], AF_VSOCK,
+					SO_VM_SOCKETS_CONNECT_TIMEOUT, &patience,
+					sizeof(patience)));
 		EXPECT_EQ(i < 2 ? 0 : -1, connect(fd[i], (void *)&addr,
 						  sizeof(addr)));
 	}
@@ -2458,12 +2463,13 @@ TEST_F(ubc, refused_memory_is_not_missed_by_others)
 	ASSERT_EQ(0, bc_write_file(policy, "2"));
 	start(w, map_in_vain, most);
 	start(w2, map_in_vain, most);
+	/* The neighbour begins when they are at it. */
+	EXPECT_TRUE(bc_soon(event(self->group, "events", key, "max") +
+			    event(self->group, "events", key, "barrier") > 0));
 	EXPECT_EQ(0, call(neighbour, map_again_and_again, most));
 	worker_kill(w);
 	worker_kill(w2);
 	EXPECT_EQ(0, bc_write_file(policy, "0"));
-	EXPECT_LT(0, event(self->group, "events", key, "max") +
-		     event(self->group, "events", key, "barrier"));
 	worker_end(neighbour);
 	EXPECT_EQ(0, usage(self->group, key));
 }
@@ -2536,26 +2542,31 @@ TEST_F(ubc, request_that_is_too_large_leaves_others_alone)
 	char *other = cg_new(self->top, "other");
 	const long most = commit_limit() * 255;
 	const int tries = bc_rounds(400);
+	int i, vain, times = 3;
 	long long before, calls[2];
-	int i, vain;
 
 	neighbour = own_memory(other);
 	ASSERT_TRUE(w && neighbour);
 	ASSERT_EQ(0, call(w, pin_to_cpu, 0));
 	ASSERT_EQ(0, call(neighbour, pin_to_cpu, 1));
+	/* To wake the neighbour takes a call, too: each time, or never. */
+	ASSERT_EQ(0, pin_to_cpu(2));
 	ASSERT_EQ(0, bc_write_file(policy, "2"));
-	/* What the turns themselves cost, and then a request in each. */
-	for (vain = 0; vain < 2; vain++) {
-		before = calls_on(bc_cpu(1));
-		EXPECT_LE(0, before);
-		for (i = 0; i < tries; i++) {
-			ASSERT_EQ(0, call(neighbour, map_and_unmap, 2));
-			EXPECT_EQ(vain ? -ENOMEM : 0,
-				  call(w, vain ? map_anon_of : map_and_unmap,
-				       vain ? most : 0));
+	do {
+		/* What the turns themselves cost, and then a request in each. */
+		for (vain = 0; vain < 2; vain++) {
+			before = calls_on(bc_cpu(1));
+			EXPECT_LE(0, before);
+			for (i = 0; i < tries; i++) {
+				ASSERT_EQ(0, call(neighbour, map_and_unmap, 2));
+				EXPECT_EQ(vain ? -ENOMEM : 0,
+					  call(w, vain ? map_anon_of : map_and_unmap,
+					       vain ? most : 0));
+			}
+			calls[vain] = calls_on(bc_cpu(1)) - before;
 		}
-		calls[vain] = calls_on(bc_cpu(1)) - before;
-	}
+		/* Again if others may have made the calls. */
+	} while (calls[1] >= calls[0] + tries / 2 && --times);
 	EXPECT_GT(calls[0] + tries / 2, calls[1]);
 	EXPECT_EQ(0, bc_write_file(policy, "0"));
 	worker_end(w);
