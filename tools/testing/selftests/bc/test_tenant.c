@@ -786,6 +786,8 @@ TEST_F(tenant, reads_change_no_number)
 	int i;
 
 	ASSERT_NE(NULL, holder);
+	/* What one CPU has in stock is not seen on another one, too. */
+	ASSERT_EQ(0, call(self->neighbour, pin_to_cpu, 0));
 	ASSERT_EQ(0, cg_set(self->other, "reservation", RESERVED));
 	ASSERT_EQ(0, call(holder, take, HELD));
 	for (i = 0; i < DEPTH; i++) {
@@ -1039,6 +1041,7 @@ TEST_F(watches, are_bounded)
 	char *group[MANY], *deep;
 	int i, watched = 0;
 	struct load load;
+	long long begun;
 
 	/*
 	 * The fourth level; what is below has a 16th of what the machine has.
@@ -1050,6 +1053,9 @@ TEST_F(watches, are_bounded)
 	for (i = 0; i < MANY; i++) {
 		group[i] = cg_newf(deep, "w%d", i);
 		ASSERT_NE(NULL, group[i]);
+	}
+	begun = bc_now_ms();
+	for (i = 0; i < MANY; i++) {
 		ASSERT_TRUE(read_load(group[i], &load));
 		EXPECT_EQ(0, load.time);
 	}
@@ -1067,8 +1073,13 @@ TEST_F(watches, are_bounded)
 	}
 	EXPECT_GE(watched, 1);
 	EXPECT_LE(watched, BOUND);
-	/* The last one was too late, and has used what it has used. */
-	EXPECT_EQ(0, load.offered);
+	/*
+	 * The last one was too late, unless a watch has ended meanwhile: that is
+	 * five minutes after it was read last. It has used what it has used.
+	 */
+	if (bc_now_ms() - begun < 300000) {
+		EXPECT_EQ(0, load.offered);
+	}
 	EXPECT_GE(load.accumulated, 40000);
 
 	ASSERT_TRUE(read_load(self->other, &load));
