@@ -1260,7 +1260,7 @@ FIXTURE_TEARDOWN(bomb)
  */
 TEST_F(bomb, a_guaranteed_group_can_always_fork)
 {
-	const int rounds = bc_rounds(24) < 8 ? 8 : bc_rounds(24);
+	const int rounds = bc_debug_kernel() ? 4 : 24;
 	int i;
 
 	ASSERT_EQ(0, cg_set(self->top, "limit", 30));
@@ -1311,7 +1311,7 @@ TEST_F(bomb, ceilings_hold)
 	ASSERT_EQ(0, call(self->safe, bomb, !variant->how));
 	ASSERT_TRUE(bc_soon(cg_refusals(self->other) > 10));
 	ASSERT_TRUE(bc_soon(cg_refusals(self->group) > 10));
-	for (i = 0; i < 50; i++) {
+	for (i = 0; i < bc_rounds(50); i++) {
 		EXPECT_LE(cg_get(self->other, "usage"), 12);
 		EXPECT_LE(cg_get(self->group, "usage"), 16);
 		EXPECT_LE(cg_get(self->top, "usage"), 28);
@@ -1446,7 +1446,7 @@ static int move_any(const char *from, const char *to, unsigned int *random)
 /* How often a task is moved. Each time that waits for a grace period. */
 static int moves_a_round(void)
 {
-	return bc_debug_kernel() ? 20 : 60;
+	return bc_debug_kernel() ? 10 : 60;
 }
 
 /* Each task is counted once, in the group where it is. */
@@ -2125,7 +2125,8 @@ static long forks_and_threads(long most)
 /* Many at once have the same number, to the last one. */
 TEST_F(numtasks, the_fork_rate_is_exact_for_many)
 {
-	enum { WORKERS = 4, ROUNDS = 4 };
+	enum { WORKERS = 4 };
+	const int rounds = bc_debug_kernel() ? 2 : 4;
 	struct worker *w[WORKERS];
 	long got[WORKERS], n;
 	int i, round;
@@ -2138,7 +2139,7 @@ TEST_F(numtasks, the_fork_rate_is_exact_for_many)
 	ASSERT_EQ(0, cg_set(self->top, RATE, 70));
 	ASSERT_EQ(0, cg_set(self->group, RATE, 40));
 	ASSERT_EQ(0, cg_set(self->other, RATE, 40));
-	for (round = 0; round < ROUNDS; round++) {
+	for (round = 0; round < rounds; round++) {
 		ASSERT_EQ(0, set_long_interval(self->group));
 		ASSERT_EQ(0, set_long_interval(self->other));
 		ASSERT_EQ(0, set_long_interval(self->top));
@@ -2156,7 +2157,7 @@ TEST_F(numtasks, the_fork_rate_is_exact_for_many)
 		EXPECT_LE(got[1] + got[3], 40);
 	}
 	/* Every refusal was seen, and none twice. */
-	EXPECT_EQ(ROUNDS * (WORKERS * 60 - 70), rate_refusals(self->top));
+	EXPECT_EQ(rounds * (WORKERS * 60 - 70), rate_refusals(self->top));
 	EXPECT_EQ(rate_refusals(self->top),
 		  rate_refused_here(self->top) + rate_refused_here(self->group) +
 		  rate_refused_here(self->other));
@@ -2389,6 +2390,7 @@ TEST_F(unified, switching_is_no_overrun)
 /* While they fork and end. */
 TEST_F(unified, switched_while_forking)
 {
+	const int switches = bc_debug_kernel() ? 12 : 40;
 	struct worker *w[2];
 	long tasks = 0;
 	char *inner;
@@ -2401,7 +2403,7 @@ TEST_F(unified, switched_while_forking)
 		ASSERT_NE(NULL, w[i]);
 		start(w[i], fork_hammer, bc_rounds(600));
 	}
-	for (i = 0; i < 40; i++)
+	for (i = 0; i < switches; i++)
 		ASSERT_EQ(0, cg_write(self->group, "cgroup.subtree_control",
 				      i % 2 ? "-numtasks" : "+numtasks"));
 	for (i = 0; i < 2; i++) {

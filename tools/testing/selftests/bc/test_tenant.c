@@ -225,6 +225,15 @@ static long long machine_usage(void)
 	return n;
 }
 
+/*
+ * Units to fill the machine with, half of them beyond its amount: by more than
+ * mainline's count of files, kept per CPU, may be off. Its count of tasks is exact.
+ */
+static long surplus(void)
+{
+	return counts_files() ? 200 : 100;
+}
+
 FIXTURE(tenant)
 {
 	char *top;		/* has no processes */
@@ -286,14 +295,15 @@ FIXTURE_TEARDOWN(tenant)
  */
 TEST_F(tenant, guarantee_holds_on_a_full_machine)
 {
-	enum { RESERVED = 60, MANY = 200 };
+	enum { RESERVED = 60 };
+	const long many = surplus();
 	long long before = cg_key(self->home, "events.local", "max");
 	long n;
 
 	ASSERT_EQ(0, cg_set(self->other, "reservation", RESERVED));
 	/* By the test, which is in the root group and is root. */
-	ASSERT_EQ(0, take(MANY));
-	ASSERT_EQ(0, set_machine_amount(machine_usage() - MANY / 2));
+	ASSERT_EQ(0, take(many));
+	ASSERT_EQ(0, set_machine_amount(machine_usage() - many / 2));
 
 	EXPECT_EQ(counts_files() ? -ENFILE : -EAGAIN,
 		  call(self->tenant, take_one, 0));
@@ -318,11 +328,12 @@ TEST_F(tenant, guarantee_holds_on_a_full_machine)
 /* A reservation above the task's group covers what it takes, too. */
 TEST_F(tenant, guarantee_above_holds_on_a_full_machine)
 {
-	enum { RESERVED = 60, MANY = 200 };
+	enum { RESERVED = 60 };
+	const long many = surplus();
 
 	ASSERT_EQ(0, cg_set(self->given, "reservation", RESERVED));
-	ASSERT_EQ(0, take(MANY));
-	ASSERT_EQ(0, set_machine_amount(machine_usage() - MANY / 2));
+	ASSERT_EQ(0, take(many));
+	ASSERT_EQ(0, set_machine_amount(machine_usage() - many / 2));
 	EXPECT_EQ(0, call(self->tenant, exec_once, 0));
 	EXPECT_EQ(0, call(self->tenant, take, RESERVED - self->own));
 	EXPECT_EQ(counts_files() ? -ENFILE : -EAGAIN,
@@ -361,7 +372,8 @@ static long clone_into_job(long unused)
  */
 TEST_F(tenant, guarantee_is_that_of_the_group_cloned_into)
 {
-	enum { RESERVED = 60, MANY = 200 };
+	enum { RESERVED = 60 };
+	const long many = surplus();
 	struct worker *root;
 
 	if (counts_files() || !variant->v2)
@@ -369,8 +381,8 @@ TEST_F(tenant, guarantee_is_that_of_the_group_cloned_into)
 	root = worker_new(self->other);
 	ASSERT_NE(NULL, root);
 	ASSERT_EQ(0, cg_set(self->other, "reservation", RESERVED));
-	ASSERT_EQ(0, take(MANY));
-	ASSERT_EQ(0, set_machine_amount(machine_usage() - MANY / 2));
+	ASSERT_EQ(0, take(many));
+	ASSERT_EQ(0, set_machine_amount(machine_usage() - many / 2));
 
 	snprintf(job->path, sizeof(job->path), "%s", self->other);
 	EXPECT_EQ(0, call(root, clone_into_job, 0));
@@ -441,7 +453,8 @@ TEST_F(tenant, nothing_is_lent_of_what_is_shared)
 		EXPECT_EQ(before, cg_get(self->top, "usage"));
 		EXPECT_EQ(0, call(self->neighbour, take, 20));
 		EXPECT_EQ(0, call(self->neighbour, give_back, 0));
-		EXPECT_EQ(0, take(20));
+		/* What the root group takes, mainline alone counts. */
+		EXPECT_EQ(0, take(1));
 		EXPECT_EQ(0, give_back(0));
 	}
 	/* To ask for nothing is no offence. */
@@ -649,7 +662,7 @@ TEST_F(tenant, writes_of_fork_rates)
 	EXPECT_EQ(0, cg_set(self->other, RATE, 40));
 	EXPECT_EQ(40, call(self->neighbour, forks_until_refused, 200));
 	EXPECT_EQ(0, cg_write(self->other, RATE, "max"));
-	EXPECT_EQ(200, call(self->neighbour, forks_until_refused, 200));
+	EXPECT_EQ(100, call(self->neighbour, forks_until_refused, 100));
 	EXPECT_EQ(0, finish(self->tenant));
 	EXPECT_EQ(1, cg_key(self->other, "events.local", "fork_rate"));
 	EXPECT_EQ(self->own, cg_get(self->other, "usage"));
@@ -701,7 +714,8 @@ TEST_F(tenant, fork_rate_reaches_all_below)
  */
 TEST_F(tenant, fork_rates_on_two_levels)
 {
-	enum { ROUNDS = 20, ABOVE = 30, BELOW = 20 };
+	enum { ABOVE = 30, BELOW = 20 };
+	const int rounds = bc_debug_kernel() ? 5 : 20;
 	struct worker *a = worker_new(self->home), *b = worker_new(self->other);
 	long got_a, got_b;
 	int i;
@@ -712,7 +726,7 @@ TEST_F(tenant, fork_rates_on_two_levels)
 	ASSERT_EQ(0, cg_set(self->top, RATE, ABOVE));
 	ASSERT_EQ(0, cg_set(self->home, RATE, BELOW));
 	ASSERT_EQ(0, cg_set(self->other, RATE, BELOW));
-	for (i = 0; i < ROUNDS; i++) {
+	for (i = 0; i < rounds; i++) {
 		ASSERT_EQ(0, cg_set(self->home, RATE_INTERVAL, LONG_INTERVAL));
 		ASSERT_EQ(0, cg_set(self->other, RATE_INTERVAL, LONG_INTERVAL));
 		ASSERT_EQ(0, cg_set(self->top, RATE_INTERVAL, LONG_INTERVAL));
@@ -798,7 +812,7 @@ TEST_F(tenant, reads_change_no_number)
 
 	snprintf(job->path, sizeof(job->path), "%s", self->top);
 	start(self->neighbour, take_and_give_back, bc_rounds(200));
-	start(self->tenant, read_job, 4);
+	start(self->tenant, read_job, 2);
 	for (i = 0; i < 50; i++) {
 		EXPECT_LE(HELD + self->own, cg_get(self->other, "usage"));
 		/* Units that move during a read may be missed in stock. */
@@ -807,7 +821,7 @@ TEST_F(tenant, reads_change_no_number)
 		EXPECT_EQ(RESERVED, cg_get(self->other, "reservation"));
 		bc_sleep_ms(1);
 	}
-	EXPECT_GE(finish(self->tenant), 4 * DEPTH);
+	EXPECT_GE(finish(self->tenant), 2 * DEPTH);
 	EXPECT_EQ(0, finish(self->neighbour));
 
 	EXPECT_EQ(HELD + 2 * self->own, cg_get(self->other, "usage"));
@@ -1036,7 +1050,7 @@ FIXTURE_TEARDOWN(watches)
  */
 TEST_F(watches, are_bounded)
 {
-	enum { MANY = 300, BOUND = 256 };
+	enum { BOUND = 256, MANY = BOUND + 4 };
 	struct worker *busy;
 	char *group[MANY], *deep;
 	int i, watched = 0;
