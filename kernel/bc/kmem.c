@@ -228,8 +228,8 @@ static struct res_owner *kmem_get_memcg_scope(void)
  * its pages), or a group that is charged on this CPU in turn with it: both have
  * stock here.
  */
-static struct res_owner *kmem_charge_scope(u64 n, enum kmem_kind kind,
-					   gfp_t gfp)
+static noinline struct res_owner *
+kmem_charge_scope(u64 n, enum kmem_kind kind, gfp_t gfp)
 {
 	struct res_owner *scope = kmem_get_memcg_scope();
 	struct res_owner *owner;
@@ -250,18 +250,9 @@ static struct res_owner *kmem_charge_scope(u64 n, enum kmem_kind kind,
 	return owner;
 }
 
-/* Where kmem_charge_fastpath() gives up. */
-static noinline struct res_owner *__kmem_charge(u64 n, enum kmem_kind kind,
-						gfp_t gfp)
-{
-	if (in_task() && bc_in_scope())
-		return kmem_charge_scope(n, kind, gfp);
-	return kmem_charge_slowpath(n, kind, gfp);
-}
-
 /*
- * The usual charge. Returns what was charged; NULL: __kmem_charge() has to be
- * called.
+ * The usual charge: of the current task's group, from stock. Returns what was
+ * charged; NULL: kmem_charge_slowpath() has to be called.
  */
 static __always_inline struct res_owner *
 kmem_charge_fastpath(u64 n, enum kmem_kind kind)
@@ -269,8 +260,6 @@ kmem_charge_fastpath(u64 n, enum kmem_kind kind)
 	struct res_owner *owner;
 	bool charged;
 
-	if (unlikely(!in_task() || bc_in_scope()))
-		return NULL;
 	/*
 	 * When the task is moved, its old group can be removed. The owner stays
 	 * for a grace period, that is, as long as preemption is off.
@@ -286,9 +275,16 @@ kmem_charge_fastpath(u64 n, enum kmem_kind kind)
 static __always_inline struct res_owner *
 kmem_charge(u64 n, enum kmem_kind kind, gfp_t gfp)
 {
-	struct res_owner *owner = kmem_charge_fastpath(n, kind);
+	struct res_owner *owner;
 
-	return likely(owner) ? owner : __kmem_charge(n, kind, gfp);
+	if (likely(in_task())) {
+		if (unlikely(bc_in_scope()))
+			return kmem_charge_scope(n, kind, gfp);
+		owner = kmem_charge_fastpath(n, kind);
+		if (likely(owner))
+			return owner;
+	}
+	return kmem_charge_slowpath(n, kind, gfp);
 }
 
 static noinline void kmem_uncharge_slowpath(struct res_owner *owner, u64 n,

@@ -293,20 +293,23 @@ static void slab_owners_are_small(struct kunit *test)
 }
 
 /*
- * A task of the group, without a scope: what it charges is in stock on this CPU, but
- * for the first object, whatever way it goes.
+ * A task of the group, without a scope, takes all that it charges from this CPU's
+ * stock. This one is a kernel thread: it has nothing but what the stock has.
  */
 static void slab_from_stock(struct kunit *test)
 {
 	struct kmem_cache *s = new_cache(test, SLAB_ACCOUNT);
-	void *p[3][20];
-	u64 stocked = 0;
+	void *first, *p[3][10];
+	u64 stocked;
 	int i, j;
 
-	bc_set_active(NULL);
 	migrate_disable();
+	first = kmem_cache_alloc(s, GFP_KERNEL);
+	bc_set_active(NULL);
 	for (j = 0; j < ARRAY_SIZE(p[2]); j++)
 		p[2][j] = kmem_cache_alloc(s, GFP_KERNEL);
+	KUNIT_EXPECT_EQ(test, usage(), s->size);
+	stocked = snap.stocked;
 	WRITE_ONCE(current->bc_owner, bc->counter.owner);
 	for (i = 0; i < ARRAY_SIZE(p); i++) {
 		for (j = 0; j < ARRAY_SIZE(p[i]); j++) {
@@ -318,12 +321,12 @@ static void slab_from_stock(struct kunit *test)
 				KUNIT_EXPECT_TRUE(test, p[i][j] &&
 						  kmem_cache_charge(p[i][j], GFP_KERNEL));
 			usage();
-			if (i || j)
-				KUNIT_EXPECT_LT(test, snap.stocked, stocked);
+			KUNIT_EXPECT_LT(test, snap.stocked, stocked);
 			stocked = snap.stocked;
 		}
 	}
 	KUNIT_EXPECT_GE(test, usage(), ARRAY_SIZE(p[0]) * (2 * s->size + 64));
+	kfree(first);
 	for (i = 0; i < ARRAY_SIZE(p); i++)
 		for (j = 0; j < ARRAY_SIZE(p[i]); j++)
 			kfree(p[i][j]);
