@@ -528,7 +528,7 @@ static __always_inline struct slab *kmem_object_slab(void *object,
 static struct res_owner **kmem_object_place(struct kmem_cache *s, void *object)
 {
 	if (bc_slab_has_owner(s, object))
-		return bc_slab_place(s, NULL, object);
+		return bc_object_owner(s, object);
 	return bc_slab_place(s, virt_to_slab(object), object);
 }
 

@@ -8,10 +8,13 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/membarrier.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -156,6 +159,83 @@ static inline long miss_names(long n)
 			return -errno ?: -EEXIST;
 	}
 	return 0;
+}
+
+/* Events of a task's own files */
+
+static char watched[] = "/tmp/bc_watched.XXXXXX";
+static int own_watch;
+
+static inline const char *watched_file(int i)
+{
+	static char path[64];
+
+	snprintf(path, sizeof(path), "%s/f%d", watched, i);
+	return path;
+}
+
+/* Makes a directory with two files, or returns -errno. */
+static inline int make_watched(void)
+{
+	int i, fd;
+
+	strcpy(watched + sizeof(watched) - 7, "XXXXXX");
+	if (!mkdtemp(watched))
+		return -errno;
+	for (i = 0; i < 2; i++) {
+		fd = open(watched_file(i), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+		if (fd < 0)
+			return -errno;
+		close(fd);
+	}
+	return 0;
+}
+
+static inline void end_watched(void)
+{
+	int i;
+
+	for (i = 0; i < 2; i++)
+		unlink(watched_file(i));
+	rmdir(watched);
+}
+
+static inline long watch_own(long unused)
+{
+	(void)unused;
+	own_watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	if (own_watch < 0 || inotify_add_watch(own_watch, watched, IN_ATTRIB) < 0)
+		return -errno;
+	return 0;
+}
+
+/*
+ * Makes events of its own files, and reads how many there are; -EOVERFLOW if one was
+ * lost, -ETIME if there may have been no time to make room for it.
+ */
+static inline long own_events(long n)
+{
+	static char buf[64 * PAGE];
+	struct inotify_event *event;
+	long i, lost = 0, seen = 0, len, at;
+	bool slow = false;
+	long long began;
+
+	/* One like the one before would be no event. */
+	for (i = 0; i < n; i++) {
+		began = bc_now_ms();
+		if (chmod(watched_file(i % 2), 0600))
+			return -errno;
+		slow |= bc_now_ms() - began >= SLOW_MS;
+	}
+	while ((len = read(own_watch, buf, sizeof(buf))) > 0) {
+		for (at = 0; at < len; at += sizeof(*event) + event->len) {
+			event = (void *)(buf + at);
+			seen++;
+			lost += !!(event->mask & IN_Q_OVERFLOW);
+		}
+	}
+	return !lost ? seen : slow ? -ETIME : -EOVERFLOW;
 }
 
 /* Workers that can work at a limit */

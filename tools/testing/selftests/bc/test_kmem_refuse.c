@@ -16,7 +16,6 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <sys/eventfd.h>
-#include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -578,67 +577,15 @@ TEST_F(refuse, an_ending_thread_overruns_nothing)
 
 #define EVENTS 8000
 
-static int watch;
-static char watched[] = "/tmp/bc_refuse.XXXXXX";
-
-static long watch_own(long unused)
-{
-	(void)unused;
-	watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-	if (watch < 0 || inotify_add_watch(watch, watched, IN_ATTRIB) < 0)
-		return -errno;
-	return 0;
-}
-
-/*
- * Makes events of its own files, and reads how many there are; -EOVERFLOW if one was
- * lost, -ETIME if there may have been no time to make room for it.
- */
-static long own_events(long n)
-{
-	struct inotify_event *event;
-	long lost = 0, seen = 0, len, at;
-	bool slow = false;
-	long long began;
-	char path[2][64];
-	int i;
-
-	for (i = 0; i < 2; i++)
-		snprintf(path[i], sizeof(path[i]), "%s/f%d", watched, i);
-	/* One like the one before would be no event. */
-	for (i = 0; i < n; i++) {
-		began = bc_now_ms();
-		if (chmod(path[i % 2], 0600))
-			return -errno;
-		slow |= bc_now_ms() - began >= SLOW_MS;
-	}
-	while ((len = read(watch, chunk, sizeof(chunk))) > 0) {
-		for (at = 0; at < len; at += sizeof(*event) + event->len) {
-			event = (void *)(chunk + at);
-			seen++;
-			lost += !!(event->mask & IN_Q_OVERFLOW);
-		}
-	}
-	return !lost ? seen : slow ? -ETIME : -EOVERFLOW;
-}
-
 /* A scope that names the task's own group changes nothing: room is made. */
 TEST_F(refuse, own_events_find_room)
 {
 	struct worker *w;
 	long long limit;
-	char path[64];
-	int i, fd, tries = 0;
+	int tries = 0;
 	long seen;
 
-	strcpy(watched + sizeof(watched) - 7, "XXXXXX");
-	ASSERT_NE(NULL, mkdtemp(watched));
-	for (i = 0; i < 2; i++) {
-		snprintf(path, sizeof(path), "%s/f%d", watched, i);
-		fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-		ASSERT_LE(0, fd);
-		close(fd);
-	}
+	ASSERT_EQ(0, make_watched());
 	w = root_in(self->group);
 	ASSERT_NE(NULL, w);
 	ASSERT_EQ(0, call(w, watch_own, 0));
@@ -654,11 +601,7 @@ TEST_F(refuse, own_events_find_room)
 	EXPECT_EQ(EVENTS, seen);
 	EXPECT_LE(cg_get(self->group, "usage"), limit);
 	worker_end(w);
-	for (i = 0; i < 2; i++) {
-		snprintf(path, sizeof(path), "%s/f%d", watched, i);
-		unlink(path);
-	}
-	rmdir(watched);
+	end_watched();
 	EXPECT_SOON(0, beyond_cached(self->group, 0));
 }
 

@@ -17,7 +17,6 @@
 #include <signal.h>
 #include <sys/klog.h>
 #include <sys/mman.h>
-#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -503,74 +502,30 @@ TEST_F(memcg_kmem, unused_objects_are_no_obstacle)
 
 #define EVENTS 8000
 
-static char watched[] = "/tmp/bc_memcg.XXXXXX";
-
-/*
- * As many events of a task's own files: 0, or -EOVERFLOW if one was lost; -ETIME if there
- * may have been no time to make room for it.
- */
-static long own_events(long n)
-{
-	static char buf[64 * PAGE];
-	struct inotify_event *event;
-	long len, at, lost = 0;
-	bool slow = false;
-	long long began;
-	char path[64];
-	int watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-
-	if (watch < 0 || inotify_add_watch(watch, watched, IN_ATTRIB) < 0)
-		return -errno;
-	/* One like the one before would be no event. */
-	for (; n > 0; n--) {
-		snprintf(path, sizeof(path), "%s/f%ld", watched, n % 2);
-		began = bc_now_ms();
-		if (chmod(path, 0600))
-			return -errno;
-		slow |= bc_now_ms() - began >= SLOW_MS;
-	}
-	while ((len = read(watch, buf, sizeof(buf))) > 0)
-		for (at = 0; at < len; at += sizeof(*event) + event->len) {
-			event = (void *)(buf + at);
-			lost += !!(event->mask & IN_Q_OVERFLOW);
-		}
-	close(watch);
-	return !lost ? 0 : slow ? -ETIME : -EOVERFLOW;
-}
-
 /* A scope that names the task's own group changes nothing: room is made. */
 TEST_F(memcg_kmem, own_events_find_room)
 {
-	char path[2][64];
 	struct worker *w;
 	long long usage;
-	int i, fd, tries = 0;
-	long err;
+	int tries = 0;
+	long seen;
 
-	strcpy(watched + sizeof(watched) - 7, "XXXXXX");
-	ASSERT_NE(NULL, mkdtemp(watched));
-	for (i = 0; i < 2; i++) {
-		snprintf(path[i], sizeof(path[i]), "%s/f%d", watched, i);
-		fd = open(path[i], O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-		ASSERT_LE(0, fd);
-		close(fd);
-	}
+	ASSERT_EQ(0, make_watched());
 	ASSERT_EQ(0, cg_set(self->top, MODE, 1));
 	w = root_in(self->top);
 	ASSERT_NE(NULL, w);
-	ASSERT_EQ(0, call(w, own_events, 100));
+	ASSERT_EQ(0, call(w, watch_own, 0));
+	ASSERT_EQ(100, call(w, own_events, 100));
 	usage = left(self->top);
 	ASSERT_EQ(0, cg_set(self->top, LIMIT, usage + MIB(2)));
 	do {
 		ASSERT_EQ(0, call(w, miss_names, 20000));
 		EXPECT_LE(usage + MIB(1), cg_get(self->top, USAGE));
-		err = call(w, own_events, EVENTS);
-	} while (err == -ETIME && ++tries < 10);
-	EXPECT_EQ(0, err);
+		seen = call(w, own_events, EVENTS);
+	} while (seen == -ETIME && ++tries < 10);
+	EXPECT_EQ(EVENTS, seen);
 	worker_end(w);
-	for (i = 0; i < 2; i++)
-		unlink(path[i]);
-	rmdir(watched);
+	end_watched();
 	EXPECT_SOON(0, left(self->top));
 }
 
